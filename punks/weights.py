@@ -1,0 +1,90 @@
+"""Where weight files lie, and which of them are missing. Imports no torch and touches no network.
+
+A base is a folder in the diffusers layout, `weights/<base>/`; its LoRAs lie in `weights/<base>/lora/`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from punks.errors import WeightsError
+from punks.variants import Variant
+
+_CHECKOUT = Path(__file__).resolve().parent.parent / "weights"
+
+
+def folder(variant: Variant | None = None) -> Path:
+    """The folder of all weights: `PUNKS_WEIGHTS`, else `weights/` of the checkout, where embedded models always are."""
+    moved = os.environ.get("PUNKS_WEIGHTS")
+    if not moved or (variant and variant.embedded):
+        return _CHECKOUT
+    return Path(moved)
+
+
+def base_folder(variant: Variant) -> Path:
+    """The folder of the variant's base model."""
+    return folder(variant) / variant.base.name
+
+
+def lora_path(variant: Variant, epoch: int) -> Path:
+    """The LoRA file of one epoch."""
+    return base_folder(variant) / "lora" / variant.lora_file(epoch)
+
+
+def epochs_present(variant: Variant) -> list[int]:
+    """The epochs whose LoRA file is there."""
+    return [epoch for epoch in range(1, variant.epochs + 1) if lora_path(variant, epoch).is_file()]
+
+
+def missing(variant: Variant, epoch: int) -> list[Path]:
+    """The files without which the variant cannot paint at that epoch, in the order a person would look for them."""
+    base = base_folder(variant)
+    index = base / "model_index.json"
+    if not index.is_file():
+        return [index, *_absent(lora_path(variant, epoch))]
+    needed: list[Path] = []
+    for part, (library, _) in _parts(index).items():
+        if part == "scheduler":
+            needed.append(base / part / "scheduler_config.json")
+        elif part.startswith("tokenizer"):
+            needed.append(base / part / "vocab.json")
+        elif library in ("diffusers", "transformers"):
+            needed.append(base / part / "config.json")
+            stem = "model" if library == "transformers" else "diffusion_pytorch_model"
+            half = base / part / f"{stem}.fp16.safetensors"
+            full = base / part / f"{stem}.safetensors"
+            needed.append(full if full.is_file() else half)
+    return _absent(*needed, lora_path(variant, epoch))
+
+
+def require(variant: Variant, epoch: int) -> None:
+    """Raises WeightsError naming the missing file and the command which gets it."""
+    absent = missing(variant, epoch)
+    if not absent:
+        return
+    more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
+    if variant.embedded:
+        way = "it is part of the repository: `git checkout weights/demo` brings it back"
+    else:
+        way = f"get it with `script/download-weights {variant.name}`"
+        if variant.epoch != epoch:
+            way += f" --epoch {epoch}"
+        if present := epochs_present(variant):
+            way += f"; epochs that are here: {', '.join(map(str, present))}"
+    raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
+
+
+def _parts(index: Path) -> dict[str, tuple[str, str]]:
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        return {
+            name: (entry[0], entry[1])
+            for name, entry in entries.items()
+            if isinstance(entry, list) and entry[0] is not None
+        }
+    except (ValueError, AttributeError, IndexError) as error:
+        raise WeightsError(f"{index} is not a model index ({error}); fetch the base again") from error
+
+
+def _absent(*paths: Path) -> list[Path]:
+    return [path for path in paths if not path.is_file()]
