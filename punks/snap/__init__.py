@@ -1,0 +1,6 @@
+"""Painting in, exact pixel art out: grid, palette, background. Pure numpy and Pillow, no torch."""
+
+from punks.snap.art import PixelArt
+from punks.snap.restore import snap
+
+__all__ = ["PixelArt", "snap"]

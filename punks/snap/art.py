@@ -1,0 +1,60 @@
+"""What restoration yields: 24x24 cells of exact colours, and the measurements behind them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from punks.errors import RecipeError
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
+
+SIZES = (24, 4096)
+
+
+def edges(size: int, grid: int) -> Ints:
+    """Borders of the cells of a picture `size` px wide: round(i * size / grid), i = 0..grid."""
+    return np.rint(np.arange(grid + 1) * size / grid).astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PixelArt:
+    """Pixel art: one colour a cell.
+
+    cells: uint8 (grid, grid, 3), or 4 with alpha 0 or 255. palette: uint8 (K, 3), the opaque colours, most used first.
+    confidence: 0-1, how well the picture's edges lie on the grid. drift: px of a 512 px picture, median displacement
+    of the borders. background: bool (grid, grid), the region reached from the border; none of it where none was found.
+    """
+
+    cells: Bytes
+    palette: Bytes
+    confidence: float
+    drift: float
+    has_grid: bool
+    background: Bools
+
+    @property
+    def hexes(self) -> list[str]:
+        """The palette as `#rrggbb`."""
+        return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in self.palette.tolist()]
+
+    def enlarge(self, size: int) -> Image.Image:
+        """Nearest neighbour with cell borders at round(i * size / grid). RGB or RGBA, 24 <= size <= 4096."""
+        low, high = SIZES
+        if not low <= size <= high:
+            raise RecipeError("size", size, f"{low} to {high} px")
+        counts = np.diff(edges(size, len(self.cells)))
+        return Image.fromarray(self.cells.repeat(counts, axis=0).repeat(counts, axis=1))
+
+
+def palette_of(cells: Bytes) -> Bytes:
+    """Distinct opaque colours of cells (..., 3 or 4), most used first, ties in RGB order. -> uint8 (K, 3)."""
+    flat = cells.reshape(-1, cells.shape[-1])
+    if flat.shape[1] == 4:
+        flat = flat[flat[:, 3] > 0]
+    colors, counts = np.unique(flat[:, :3], axis=0, return_counts=True)
+    return colors[np.argsort(-counts, kind="stable")]
