@@ -49,7 +49,13 @@ class Variant:
         return f"{self.lora}.safetensors" if epoch == self.epochs else f"{self.lora}-{epoch:06d}.safetensors"
 
 
-_CONFIGS = ("model_index.json", "scheduler/*.json", "tokenizer*/*", "text_encoder*/config.json", "unet/config.json")
+_CONFIGS = (
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer*/*",
+    "text_encoder*/config.json",
+    "unet/config.json",
+)
 
 SD15 = Base(
     name="sd15",
@@ -108,7 +114,7 @@ VARIANTS: dict[str, Variant] = {
             lora="bespoke_punks_SD15_PERFECT",
             epochs=10,
             epoch=7,
-            verdict="success, 9/10: epoch 7 is the one to serve, 9 is good, 10 is overtrained, 1-6 paint brown eyes blue",
+            verdict="success, 9/10: epoch 7 is the one to serve, 9 is good, 10 overtrained, 1-6 paint brown eyes blue",
         ),
         Variant(
             name="sd15-bespoke-baby",

@@ -43,18 +43,26 @@ def missing(variant: Variant, epoch: int) -> list[Path]:
     if not index.is_file():
         return [index, *_absent(lora_path(variant, epoch))]
     needed: list[Path] = []
-    for part, (library, _) in _parts(index).items():
+    for part in components(base):
         if part == "scheduler":
             needed.append(base / part / "scheduler_config.json")
         elif part.startswith("tokenizer"):
             needed.append(base / part / "vocab.json")
-        elif library in ("diffusers", "transformers"):
-            needed.append(base / part / "config.json")
-            stem = "model" if library == "transformers" else "diffusion_pytorch_model"
-            half = base / part / f"{stem}.fp16.safetensors"
+        elif part in ("unet", "vae") or part.startswith("text_encoder"):
+            stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
             full = base / part / f"{stem}.safetensors"
-            needed.append(full if full.is_file() else half)
+            needed += [base / part / "config.json", full if full.is_file() else full.with_stem(f"{stem}.fp16")]
     return _absent(*needed, lora_path(variant, epoch))
+
+
+def components(base: Path) -> list[str]:
+    """The parts that a base's model_index.json names. Raises WeightsError if it cannot be read."""
+    index = base / "model_index.json"
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        return [name for name, entry in entries.items() if isinstance(entry, list) and entry[0]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{index} cannot be read ({error}); fetch the base again") from error
 
 
 def require(variant: Variant, epoch: int) -> None:
@@ -72,18 +80,6 @@ def require(variant: Variant, epoch: int) -> None:
         if present := epochs_present(variant):
             way += f"; epochs that are here: {', '.join(map(str, present))}"
     raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
-
-
-def _parts(index: Path) -> dict[str, tuple[str, str]]:
-    try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
-        return {
-            name: (entry[0], entry[1])
-            for name, entry in entries.items()
-            if isinstance(entry, list) and entry[0] is not None
-        }
-    except (ValueError, AttributeError, IndexError) as error:
-        raise WeightsError(f"{index} is not a model index ({error}); fetch the base again") from error
 
 
 def _absent(*paths: Path) -> list[Path]:

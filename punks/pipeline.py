@@ -1,0 +1,215 @@
+"""Loads a base model, holds it warm with its LoRA slot, and paints."""
+
+# torch and diffusers are typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from PIL import Image
+from torch import Tensor
+
+from punks import weights
+from punks.encoder import Embeddings, encode
+from punks.errors import DeviceError, PunkError, RecipeError, WeightsError
+from punks.lora import LoraSlot
+from punks.recipe import Recipe
+from punks.variants import Variant
+
+OnStep = Callable[[int, int], None]
+
+# both print notes about optional parts and bars of their own; this program says what its users need to know
+transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+diffusers.utils.logging.set_verbosity_error()
+diffusers.utils.logging.disable_progress_bar()
+
+_SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "ddim": ("DDIMScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+}
+
+
+@dataclass(kw_only=True)
+class Paintings:
+    """RGB pictures at the base's native side, and the seconds that each stage took."""
+
+    images: list[Image.Image]
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+
+def choose_device() -> torch.device:
+    """`PUNKS_DEVICE`, else CUDA where there is one, else MPS, else the CPU. Raises DeviceError."""
+    asked = os.environ.get("PUNKS_DEVICE", "")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if not asked:
+        return torch.device(next(name for name, present in there.items() if present))
+    kind, _, index = asked.partition(":")
+    if kind not in there or (index and not (kind == "cuda" and index.isdecimal())):
+        raise DeviceError(f"PUNKS_DEVICE: {asked!r} is no device; use cuda, cuda:N, mps or cpu")
+    if not there[kind] or (index and int(index) >= torch.cuda.device_count()):
+        raise DeviceError(
+            f"PUNKS_DEVICE is {asked}, but torch {torch.__version__} finds no such device here; "
+            "check the driver and that torch is a build for it, or set PUNKS_DEVICE=cpu"
+        )
+    return torch.device(asked)
+
+
+class Painter:
+    """One base model, warm on one device: half precision on CUDA, float32 elsewhere."""
+
+    def __init__(self, variant: Variant, device: torch.device | None = None) -> None:
+        self.device = device or choose_device()
+        self.base = variant.base
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        folder = weights.base_folder(variant)
+        half = any((folder / "unet").glob("*.fp16.safetensors"))
+        unserved = [part for part in weights.components(folder) if part in ("safety_checker", "feature_extractor")]
+        try:
+            self._pipeline: Any = DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=self.dtype,
+                variant="fp16" if half else None,
+                use_safetensors=True,
+                local_files_only=True,
+                **dict.fromkeys(unserved),
+            )
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"{folder} cannot be loaded: {error}") from error
+        self._pipeline.to(self.device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._scheduler: Any = self._pipeline.scheduler
+        self._lora = LoraSlot(self._pipeline)
+        # alone on a CPU every picture is as fast as in a batch, and then equals itself to the last bit
+        self.batch_size = 8 if self.device.type == "cuda" else 1
+
+    @torch.inference_mode()
+    def paint(self, recipes: Sequence[Recipe], prompts: Sequence[str], on_step: OnStep | None = None) -> Paintings:
+        """One painting a recipe, in one batch: the recipes may differ in prompt and seed only.
+
+        `on_step(step, steps)` is called after each denoising step. Raises PunkError.
+        """
+        first = recipes[0]
+        if any(r.replace(seed=0, prompt="-") != first.replace(seed=0, prompt="-") for r in recipes):
+            raise ValueError("recipes of one batch may differ in prompt and seed only")
+        clock = _Clock(self.device)
+        self.use_lora(first)
+        clock.lap("lora")
+        guided = first.guidance_scale > 1
+        texts = {text: encode(self._pipeline, text, first.negative_prompt, guided=guided) for text in prompts}
+        embeddings = [texts[text] for text in prompts]
+        clock.lap("encode")
+        self._pipeline.scheduler = make_scheduler(self._scheduler, first)
+        generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
+        latents = self._denoise(first, embeddings, generators, on_step)
+        clock.lap("denoise")
+        images = [self._decode(one) for one in latents.split(1)]
+        clock.lap("decode")
+        return Paintings(images=images, seconds=clock.seconds)
+
+    def use_lora(self, recipe: Recipe) -> None:
+        """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""
+        from punks.variants import variant
+
+        row = variant(recipe.variant)
+        if recipe.lora_scale == 0:
+            self._lora.clear()
+        else:
+            weights.require(row, recipe.epoch)
+            self._lora.fuse(weights.lora_path(row, recipe.epoch), recipe.lora_scale)
+
+    def _denoise(
+        self,
+        recipe: Recipe,
+        embeddings: list[Embeddings],
+        generators: list[torch.Generator],
+        on_step: OnStep | None,
+    ) -> Tensor:
+        unet = self._pipeline.unet.config
+        side = self.base.side // self._pipeline.vae_scale_factor
+        # drawn in float32 on the CPU, one generator a picture: the same noise on every device and in every batch
+        noise = torch.cat([torch.randn(1, unet.in_channels, side, side, generator=g) for g in generators])
+        steps = recipe.num_inference_steps
+        done = 0
+
+        def step_end(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal done
+            # PNDM takes one step more than was asked for
+            if on_step and min(index + 1, steps) > done:
+                done = min(index + 1, steps)
+                on_step(done, steps)
+            return tensors
+
+        return self._pipeline(
+            **_joined(embeddings),
+            latents=noise.to(self.device, self.dtype),
+            generator=generators,
+            height=self.base.side,
+            width=self.base.side,
+            num_inference_steps=steps,
+            guidance_scale=recipe.guidance_scale,
+            output_type="latent",
+            callback_on_step_end=step_end,
+        ).images
+
+    def _decode(self, latents: Tensor) -> Image.Image:
+        vae = self._pipeline.vae
+        pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        if not bool(pixels.isfinite().all()):
+            raise PunkError("the painting holds values that are not finite; lower lora_scale or guidance_scale")
+        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
+
+
+def make_scheduler(own: Any, recipe: Recipe) -> Any:
+    """A fresh scheduler for one request, with the base's own noise schedule; schedulers keep state while they run."""
+    if recipe.scheduler == "default":
+        return type(own).from_config(own.config)
+    name, settings = _SCHEDULERS[recipe.scheduler]
+    kind = getattr(diffusers, name)
+    if own.config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in kind._get_init_keys(kind):
+        raise RecipeError("scheduler", recipe.scheduler, f"it cannot sample {recipe.variant}, which needs zero SNR")
+    if recipe.scheduler == "lcm":
+        settings = {"original_inference_steps": max(50, recipe.num_inference_steps)}
+    return kind.from_config(own.config, **settings)
+
+
+def _joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
+    names = {
+        "prompt": "prompt_embeds",
+        "negative": "negative_prompt_embeds",
+        "pooled": "pooled_prompt_embeds",
+        "negative_pooled": "negative_pooled_prompt_embeds",
+    }
+    parts = {theirs: [getattr(one, ours) for one in embeddings] for ours, theirs in names.items()}
+    return {name: torch.cat(tensors) for name, tensors in parts.items() if tensors[0] is not None}
+
+
+class _Clock:
+    """Wall seconds between laps; waits for the device, so a lap is what the stage took."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[str, float] = {}
+        self._last = self._now()
+
+    def lap(self, name: str) -> None:
+        now = self._now()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()

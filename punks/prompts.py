@@ -1,0 +1,45 @@
+"""The caption template that the LoRA was trained on.
+
+Source: the owner's prompts, `pixel art, 24x24, portrait of bespoke punk {lady|lad}, ..., sharp pixel edges, hard color
+borders, retro pixel art style`.
+"""
+
+import re
+
+HEAD = ("pixel art", "24x24")
+SUBJECT = "portrait of bespoke punk"
+TAIL = ("sharp pixel edges", "hard color borders", "retro pixel art style")
+
+
+def complete(prompt: str) -> str:
+    """Adds the trigger words that a prompt lacks, each where the training captions have it; none is added twice.
+
+    `lady, red hair` -> `pixel art, 24x24, portrait of bespoke punk lady, red hair, sharp pixel edges, ...`
+    """
+    text = prompt.strip().rstrip(",. ")
+    body = text if _has("bespoke punk", text) else _name_subject(text)
+    phrases = {part.strip().lower() for part in body.split(",")}
+    head = [word for word in HEAD if word not in phrases]
+    tail = [word for word in TAIL if not _has(word, body)]
+    if not head and not tail and body == text:
+        return prompt
+    return ", ".join([*head, body, *tail])
+
+
+def _name_subject(text: str) -> str:
+    match = re.match(r"(?:a |the )?(?:portrait of )?(?:a |the )?(lady|lad)\b,?\s*", text, re.IGNORECASE)
+    if match is None:
+        return f"{SUBJECT}, {text}"
+    rest = text[match.end() :]
+    return f"{SUBJECT} {match[1].lower()}" + (f", {rest}" if rest else "")
+
+
+def _has(phrase: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) is not None
+
+
+def hex_colors(prompt: str) -> list[str]:
+    """The colours that a text writes as #rgb or #rrggbb, as #rrggbb, in order and once each."""
+    found = re.findall(r"#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})\b", prompt)
+    full = ("#" + (code if len(code) == 6 else "".join(c * 2 for c in code)).lower() for code in found)
+    return list(dict.fromkeys(full))

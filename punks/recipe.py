@@ -1,0 +1,167 @@
+"""A recipe: all that decides how one punk looks. Frozen, valid by construction, always seeded, JSON both ways."""
+
+import dataclasses
+import json
+import math
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punks import variants
+from punks.errors import RecipeError
+from punks.palettes import parse_color, parse_palette
+
+NEGATIVE_PROMPT = "blurry, smooth, gradients, antialiased, photography, realistic, 3d render"
+MAX_SEED = 2**32 - 1
+SCHEDULERS = ("default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What a field may hold, and the words that describe it to people: CLI help, API schema and errors use these."""
+
+    about: str
+    ge: float | None = None
+    le: float | None = None
+    choices: Collection[str] | None = None
+    max_length: int | None = None
+
+    def allowed(self) -> str:
+        if self.choices:
+            return f"choose one of {', '.join(self.choices)}"
+        if self.max_length:
+            return f"use text of at most {self.max_length} characters"
+        return f"use a number from {self.ge:g} to {self.le:g}" if self.le is not None else "use true or false"
+
+
+def _field(about: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    return field(default=default, metadata={"bounds": Bounds(about=about, **limits)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides one picture. Fields left at None take the variant's own value, the seed a random one.
+
+    Raises RecipeError naming the field, its value and what is allowed.
+    """
+
+    prompt: str = _field("What to paint, in words.", max_length=4000)
+    negative_prompt: str = _field("What to keep out of the painting.", NEGATIVE_PROMPT, max_length=4000)
+    variant: str = _field("Which LoRA paints.", variants.DEFAULT, choices=variants.VARIANTS.keys())
+    epoch: int = _field("Which epoch of the LoRA; by default the variant's best.", None, ge=1, le=10)
+    lora_scale: float = _field("How strongly the LoRA acts; 0 is the bare base model.", None, ge=0, le=2)
+    seed: int = _field("The same seed paints the same punk; by default a random one.", None, ge=0, le=MAX_SEED)
+    num_inference_steps: int = _field("Denoising steps.", None, ge=1, le=100)
+    guidance_scale: float = _field("How closely the prompt is followed; 1 turns guidance off.", None, ge=1, le=20)
+    scheduler: str = _field("The sampler; default is the base model's own.", "default", choices=SCHEDULERS)
+    template: bool = _field("Complete the prompt with the words that the LoRA was trained on.", True)
+    palette: str = _field(
+        "auto, prompt (the hex colours named in the prompt), or hex colours with commas between them.",
+        "auto",
+        max_length=4000,
+    )
+    colors: int | None = _field("The largest number of colours; by default as many as are there.", None, ge=2, le=256)
+    background: str = _field(
+        "keep, solid, transparent, or the colour that the background becomes (a name or #rrggbb).",
+        "keep",
+        max_length=40,
+    )
+    output_size: int = _field("Side of the enlarged picture in pixels.", 1024, ge=24, le=4096)
+
+    def __post_init__(self) -> None:
+        _check("variant", self.variant, str)
+        row = variants.variant(self.variant)
+        defaults = {
+            "epoch": row.epoch,
+            "lora_scale": row.lora_scale,
+            "num_inference_steps": row.num_inference_steps,
+            "guidance_scale": row.guidance_scale,
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.seed is None:  # pyright: ignore[reportUnnecessaryComparison]
+            object.__setattr__(self, "seed", secrets.randbelow(MAX_SEED + 1))
+        for one in dataclasses.fields(self):
+            _check(one.name, getattr(self, one.name), one.type)
+        if self.epoch > row.epochs:
+            raise RecipeError("epoch", self.epoch, f"variant {row.name} has epochs 1 to {row.epochs}")
+        if not self.prompt.strip():
+            raise RecipeError("prompt", self.prompt, "say what to paint, for example: lady, red hair, green eyes")
+        explicit_palette(self.palette)
+        if self.background not in ("keep", "solid", "transparent"):
+            parse_color(self.background, "background")
+
+    def to_json(self) -> str:
+        """The recipe as one line of JSON, every field written out."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        """The recipe of a JSON object; validated like any other, an unknown field is refused by name."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecipeError("recipe", text, f"it is not JSON ({error})") from error
+        if not isinstance(values, dict):
+            raise RecipeError("recipe", values, "use a JSON object of fields")
+        return cls.from_dict(values)  # pyright: ignore[reportUnknownArgumentType]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """The recipe of these fields; raises RecipeError on an unknown one, or when the prompt is missing."""
+        known = [one.name for one in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise RecipeError(str(name), values[name], f"the fields of a recipe are {', '.join(known)}")
+        if "prompt" not in values:
+            raise RecipeError("prompt", None, "a recipe needs one")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """The same recipe with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def outputs(self, num_outputs: int) -> list["Recipe"]:
+        """`num_outputs` recipes with seed, seed+1, ...; past the last seed it goes on at 0."""
+        if num_outputs < 1:
+            raise RecipeError("num_outputs", num_outputs, "use a whole number from 1 up")
+        return [self.replace(seed=(self.seed + i) % (MAX_SEED + 1)) for i in range(num_outputs)]
+
+
+def bounds(name: str) -> Bounds:
+    """The bounds of a field of Recipe."""
+    return Recipe.__dataclass_fields__[name].metadata["bounds"]
+
+
+def explicit_palette(palette: str) -> NDArray[np.uint8] | None:
+    """The colours of a palette field, uint8 (K, 3); None for `auto` and `prompt`. Raises RecipeError."""
+    if palette in ("auto", "prompt"):
+        return None
+    codes = [part for part in re.split(r"[,\s]+", palette) if part]
+    if not codes:
+        raise RecipeError("palette", palette, "use auto, prompt, or hex colours such as #6ae745,#000000")
+    return parse_palette(codes)
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    """Types are exact: a bool is no number, a number no text; a whole number may stand for a float."""
+    limits = bounds(name)
+    kinds = get_args(kind) or (kind,)
+    fits = type(value) in kinds or (float in kinds and type(value) is int)
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        raise RecipeError(name, value, limits.allowed())
+    if isinstance(value, str):
+        if limits.max_length and len(value) > limits.max_length:
+            raise RecipeError(name, f"{len(value)} characters", limits.allowed())
+        if "\x00" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+            raise RecipeError(name, value, "it holds characters that no text may hold")
+    if limits.choices and value not in limits.choices:
+        raise RecipeError(name, value, limits.allowed())
+    if isinstance(value, int | float) and limits.le is not None and not (limits.ge or 0) <= value <= limits.le:
+        raise RecipeError(name, value, limits.allowed())
