@@ -1,0 +1,1 @@
+"""How the embedded demo model was made: portraits, captions, training. Never imported by punks/."""

@@ -1,0 +1,41 @@
+"""The 24x24 grid: masks of cells, and a canvas that knows which cells show which trait."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = tuple[int, int, int]
+Mask = NDArray[np.bool_]
+GRID = 24
+rows, columns = np.mgrid[0:GRID, 0:GRID]
+
+
+@dataclass(slots=True)
+class Canvas:
+    cells: NDArray[np.uint8]
+    rng: np.random.Generator
+    masks: dict[str, Mask] = field(default_factory=dict)
+
+    def paint(self, where: Mask, colour: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
+        """Paint cells, and hand them over from the traits that had them to the one named."""
+        self.cells[where] = colour[where] if isinstance(colour, np.ndarray) and colour.ndim == 3 else colour
+        for mask in self.masks.values():
+            mask &= ~where
+        if name:
+            self.masks[name] = self.masks.get(name, np.zeros_like(where)) | where
+
+    def dot(self, row: int, col: int, colour: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
+        self.paint((row == rows) & (col == columns), colour, name)
+
+
+def grow(mask: Mask, diagonal: bool = False) -> Mask:
+    """The mask and its neighbours in 4 directions, or in 8."""
+    padded = np.pad(mask, 1)
+    shifts = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)] + ([(0, 0), (0, 2), (2, 0), (2, 2)] if diagonal else [])
+    return np.any([padded[r : r + GRID, c : c + GRID] for r, c in shifts], axis=0)
+
+
+def box(top: int, bottom: int, left: int, right: int) -> Mask:
+    """Rows top..bottom and columns left..right, ends included."""
+    return (top <= rows) & (bottom >= rows) & (left <= columns) & (right >= columns)

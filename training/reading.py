@@ -1,0 +1,118 @@
+"""Reads a 24x24 picture by the cells that the generator knows: which traits does it show?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punks.snap.color import ciede2000, lab
+from training.canvas import RGB
+from training.portraits import HATS, Traits, draw
+from training.traits import BACKGROUNDS, EYES, HAIR, HAT_COLOURS, SKIN, ramp
+
+Cells = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+DRAWS = 16
+PARTS = ("hat", "crown", "glasses", "beard")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was found. `background` is CIEDE2000 from the named colour; None where the trait cannot be seen."""
+
+    background: float | None
+    skin: bool
+    eyes: bool | None
+    hair: bool | None
+    parts: dict[str, bool]
+
+
+@lru_cache(maxsize=4096)
+def examples(traits: Traits) -> tuple[Cells, dict[str, Mask]]:
+    """Portraits of these traits (DRAWS, 24, 24, 3), and the cells that every one of them gives to a trait."""
+    drawn = [draw(traits, np.random.default_rng([DRAWS, i])) for i in range(DRAWS)]
+    names = set.intersection(*(set(one.masks) for one in drawn))
+    known = {name: np.logical_and.reduce([one.masks[name] for one in drawn]) for name in names}
+    return np.stack([one.cells for one in drawn]), known
+
+
+def read(cells: Cells, traits: Traits) -> Reading:
+    """Compares a picture of uint8 (24, 24, 3) with what was asked for."""
+    known = examples(traits)[1]
+    eyes = [known.get(side) for side in ("left eye", "right eye")]
+    seen = [bool(_names(cells, eye, _irises()) == traits.eyes) for eye in eyes if eye is not None and eye.any()]
+    hair, bald = known.get("hair"), traits.hair == "bald"
+    return Reading(
+        background=_background(cells, known["background"], traits),
+        skin=_names(cells, known["skin"], _ramps(SKIN)) == traits.skin,
+        eyes=all(seen) if len(seen) == 2 else None,
+        hair=None
+        if bald or hair is None or hair.sum() < 3
+        else _names(cells, hair, _ramps(HAIR)) == traits.hair_colour,
+        parts={part: _shows(cells, traits, part) for part in PARTS},
+    )
+
+
+def asked(traits: Traits, part: str) -> bool:
+    """Whether a caption asks for a part of PARTS."""
+    return {
+        "hat": traits.hat in HATS,
+        "crown": traits.hat == "gold crown",
+        "glasses": traits.glasses is not None,
+        "beard": traits.beard == "beard",
+    }[part]
+
+
+def _background(cells: Cells, where: Mask, traits: Traits) -> float | None:
+    if traits.pattern != "solid":
+        return None
+    found = np.median(cells[where], axis=0).astype(np.float32)
+    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[traits.background], np.float32))))
+
+
+def _ramps(table: Mapping[str, RGB]) -> dict[str, Cells]:
+    return {name: ramp(colour, 0.8)[1:] for name, colour in table.items()}
+
+
+def _irises() -> dict[str, Cells]:
+    return {name: np.array([colour], np.uint8) for name, colour in EYES.items()}
+
+
+def _names(cells: Cells, where: Mask, tones: Mapping[str, Cells]) -> str:
+    """The name whose tones explain these cells best."""
+    found = lab(cells[where])[:, None]
+    gaps = {name: ciede2000(found, lab(values)[None]).min(1).mean() for name, values in tones.items()}
+    return min(gaps, key=lambda name: gaps[name])
+
+
+def _shows(cells: Cells, traits: Traits, part: str) -> bool:
+    """Whether the picture is nearer to the generator's pictures with the part than to those without it."""
+    bare = _bare(traits, part)
+    others = [traits] if asked(traits, part) else _dressed(bare, part)
+    plain = [traits] if not asked(traits, part) else [bare]
+    if asked(traits, part) and part in ("hat", "crown"):
+        plain += [replace(bare, hat=name, hat_colour=None) for name in ("gold crown",) if name != traits.hat]
+    having = np.concatenate([examples(one)[0] for one in others])
+    lacking = np.concatenate([examples(one)[0] for one in plain])
+    where = np.any(np.median(having, 0) != np.median(lacking, 0), axis=-1)
+    found = lab(cells[where])
+    gaps = [np.minimum(ciede2000(lab(group[:, where]), found), 30).mean(1).min() for group in (having, lacking)]
+    return bool(gaps[0] < gaps[1])
+
+
+def _bare(traits: Traits, part: str) -> Traits:
+    if part in ("hat", "crown"):
+        return replace(traits, hat=None, hat_colour=None)
+    return replace(traits, glasses=None) if part == "glasses" else replace(traits, beard=None)
+
+
+def _dressed(bare: Traits, part: str) -> list[Traits]:
+    if part == "hat":
+        return [replace(bare, hat=name, hat_colour=tint) for name in HATS for tint in HAT_COLOURS[name][:2]]
+    if part == "crown":
+        return [replace(bare, hat="gold crown")]
+    if part == "glasses":
+        return [replace(bare, glasses="glasses"), replace(bare, glasses="stunner shades")]
+    return [replace(bare, beard="beard")]
