@@ -1,0 +1,40 @@
+"""The SHA-256 of each weight file, in `SHA256SUMS` beside the bases: `sha256sum -c SHA256SUMS` reads it too."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+SUMS = "SHA256SUMS"
+
+
+def recorded(root: Path) -> dict[str, str]:
+    """The recorded SHA-256 of each file, by its path below `root`."""
+    path = root / SUMS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+
+
+def sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
+    """The SHA-256 of a file in hex; `advance` is told the bytes of each step."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            if advance:
+                advance(len(chunk))
+    return digest.hexdigest()
+
+
+def record(root: Path, name: str, digest: str) -> None:
+    """Records the SHA-256 of a file; the list is never half written."""
+    sums = recorded(root)
+    if sums.get(name) == digest:
+        return
+    sums[name] = digest
+    fresh = root / f"{SUMS}.part"
+    with fresh.open("w", encoding="utf-8") as file:
+        file.writelines(f"{sums[key]}  {key}\n" for key in sorted(sums))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(root / SUMS)
