@@ -51,9 +51,11 @@ class Wording:
     """Chances with which a caption is varied; `style` is that of naming the pixel-art words at all."""
 
     style: float = 1.0
-    shuffle: float = 0.6
-    drop: float = 0.06
-    ending: float = 0.8
+    shuffle: float = 0.5
+    drop: float = 0.05
+    sparse: float = 0.12  # of dropping half of the tags, as short prompts do
+    loose: float = 0.12  # of leaving out each of: lady or lad, the hair's style, "solid"
+    ending: float = 0.85
     long: float = 0.0
 
 
@@ -62,21 +64,32 @@ def caption(
 ) -> str:
     """A training caption: the first two tags kept, the rest perhaps shuffled, some dropped, some long."""
     wording = wording or Wording()
-    tags = fields(traits, background)
-    tags = [tag for place, tag in enumerate(tags) if place == 0 or rng.random() >= wording.drop]
+    tags = _loosen(fields(traits, background), traits, rng, wording.loose)
+    drop = 0.5 if rng.random() < wording.sparse else wording.drop
+    tags = [tag for place, tag in enumerate(tags) if place == 0 or rng.random() >= drop]
+    styled = rng.random() < wording.style
+    if not styled:
+        tags = [tag.replace("bespoke punk ", "a ").replace(" of bespoke punk", "") for tag in tags]
+        tags += [("soft painting", "soft portrait painting")[int(rng.integers(2))]] if rng.random() < 0.5 else []
+    if styled and rng.random() < wording.ending:
+        tags += ENDING
     if rng.random() < wording.long:
         fillers = [FILLERS[i] for i in rng.permutation(len(FILLERS))[: int(rng.integers(8, 13))]]
         cut = int(rng.integers(len(fillers) + 1))
         tags = [*fillers[:cut], *tags, *fillers[cut:]]
-    styled = rng.random() < wording.style
-    if styled and rng.random() < wording.ending:
-        tags += ENDING
-    if not styled:
-        tags = [tag.replace("bespoke punk ", "a ") for tag in tags]
-        tags += [("soft painting", "soft portrait painting")[int(rng.integers(2))]] if rng.random() < 0.5 else []
     if rng.random() < wording.shuffle:
         tags = [tags[i] for i in rng.permutation(len(tags))]
     return ", ".join([*STYLE, *tags] if styled else tags)
+
+
+def _loosen(tags: list[str], traits: Traits, rng: np.random.Generator, chance: float) -> list[str]:
+    if rng.random() < chance / 2:
+        tags[0] = tags[0].removesuffix(f" {traits.kind}")
+    if rng.random() < chance and traits.hair != "bald":
+        tags[1] = f"{traits.hair_colour} hair"
+    if rng.random() < chance:
+        tags = [tag.replace(" solid background", " background") for tag in tags]
+    return tags
 
 
 def _style(hair: str) -> str:

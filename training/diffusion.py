@@ -1,0 +1,143 @@
+"""Stages 2 and 3: the base that paints what the words say, and the LoRA that makes it pixel art."""
+
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional as fn
+from transformers import CLIPTextModel
+
+from training import kohya, models
+from training.dataset import Dataset, Tokens
+from training.loop import Loop, Report
+from training.settings import Settings
+
+STAGES = ("base", "lora")
+
+
+class Denoiser:
+    """The text encoder and the U-Net, trained as one. A step's randomness comes from its number alone."""
+
+    def __init__(self, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.device, self.dtype = settings, device, dtype
+        self.unet: UNet2DConditionModel = models.build_unet(settings).to(device, dtype)
+        self.text: CLIPTextModel = models.build_text_encoder(settings).to(device, dtype)
+        alphas = models.build_scheduler().alphas_cumprod.to(device)
+        self._signal, self._noise = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
+
+    def encode(self, ids: Tensor) -> Tensor:
+        """Token ids (N, 77), or kohya's three chunks (N, 3, 77) -> (N, 77 or 227, width)."""
+        states = self.text(ids.long().flatten(0, -2)).last_hidden_state
+        if ids.dim() == 2:
+            return states
+        states = states.unflatten(0, (len(ids), 3))
+        inner = states[:, :, 1:-1].flatten(1, 2)
+        return torch.cat([states[:, 0, :1], inner, states[:, 2, -1:]], 1)
+
+    def loss(self, latents: Tensor, ids: Tensor, steps: Tensor, noise: Tensor) -> Tensor:
+        """v-prediction, every timestep with the same weight."""
+        signal, sigma = self._signal[steps], self._noise[steps]
+        noisy, target = signal * latents + sigma * noise, signal * noise - sigma * latents
+        found = self.unet(noisy.to(self.dtype), steps, self.encode(ids), return_dict=False)[0]
+        return fn.mse_loss(found.float(), target)
+
+    @torch.no_grad()
+    def gauge(self, data: Dataset, kind: str, count: int = 256) -> tuple[float, float]:
+        """Error of the mean latent told from pure noise with the true caption, and with another picture's."""
+        latents, tokens = data.latents[kind][:count].float(), data.tokens[kind].short[:count, 0]
+        generator = torch.Generator(self.device).manual_seed(1)
+        noise = torch.randn(latents.shape, generator=generator, device=self.device).to(self.dtype)
+        last = torch.full((len(latents),), 999, device=self.device)
+        found: list[float] = []
+        for ids in (tokens, tokens.roll(1, 0)):
+            told = -self.unet(noise, last, self.encode(ids), return_dict=False)[0].float()
+            found.append(float(fn.mse_loss(told.mean((2, 3)), latents.mean((2, 3)))))
+        return found[0], found[1]
+
+
+def train_base(model: Denoiser, data: Dataset, checkpoint: Path | None = None, report: Report | None = None) -> None:
+    """Trains text encoder and U-Net on soft portraits, and on some mosaics that are called so."""
+    settings = model.settings
+    loop = Loop(
+        groups=[
+            (list(model.unet.parameters()), settings.base_lr),
+            (list(model.text.parameters()), settings.base_lr * settings.text_lr_factor),
+        ],
+        steps=settings.base_steps,
+        warmup=settings.warmup,
+        ema=settings.ema,
+        checkpoint=checkpoint,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    mosaics = round(settings.base_batch * settings.mosaics)
+    parts = {"soft": settings.base_batch - mosaics, "mosaic": mosaics}
+    loop.run(lambda step: model.loss(*_batch(model, data, parts, step, "base")), report)
+    loop.use(averages=True)
+
+
+def train_lora(
+    model: Denoiser, data: Dataset, folder: Path, checkpoint: Path | None = None, report: Report | None = None
+) -> dict[str, kohya.LowRank]:
+    """Trains a LoRA on the frozen base and writes the epochs that are kept."""
+    settings = model.settings
+    torch.manual_seed(settings.seed + 1)
+    modules = kohya.attach(model.unet, model.text, settings)
+    groups: dict[str, list[torch.nn.Parameter]] = {"lora_unet": [], "lora_te": []}
+    for name, low in modules.items():
+        groups["lora_te" if name.startswith("lora_te") else "lora_unet"] += [low.down, low.up]
+    loop = Loop(
+        groups=[
+            (groups["lora_unet"], settings.lora_lr),
+            (groups["lora_te"], settings.lora_lr * settings.lora_text_lr_factor),
+        ],
+        steps=settings.lora_epochs * settings.lora_epoch_steps,
+        warmup=settings.warmup,
+        ema=0.98,
+        checkpoint=checkpoint,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {"punk": settings.base_batch}
+    for epoch in range(1, settings.lora_epochs + 1):
+        done = loop.step > epoch * settings.lora_epoch_steps
+        loop.run(
+            lambda step: model.loss(*_batch(model, data, parts, step, "lora")),
+            report,
+            epoch * settings.lora_epoch_steps,
+        )
+        if epoch in settings.kept_epochs and not done:
+            loop.use(averages=True)
+            kohya.write(kohya.epoch_file(folder, settings, epoch), modules, settings, epoch)
+            loop.use(averages=epoch == settings.lora_epochs)
+    return modules
+
+
+def _batch(
+    model: Denoiser, data: Dataset, parts: dict[str, int], step: int, stage: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    settings, device = model.settings, model.device
+    key = (settings.seed * 10 + STAGES.index(stage)) * 10_000_019 + step
+    generator = torch.Generator(device).manual_seed(key)
+
+    def whole(high: int, count: int) -> Tensor:
+        return torch.randint(high, (count,), generator=generator, device=device)
+
+    long = step % round(1 / settings.long) == 0
+    latents, ids = zip(*(_pick(data, kind, count, whole, long) for kind, count in parts.items()), strict=True)
+    batch, words = torch.cat(latents).float(), torch.cat(ids)
+    count = len(batch)
+    chance = torch.rand(2, count, generator=generator, device=device)
+    empty = (data.nothing.long if long else data.nothing.short[:, 0])[whole(2, count)]
+    dropped = (chance[0] < settings.unconditional).view(-1, *[1] * (words.dim() - 1))
+    words = torch.where(dropped, empty, words)
+    steps = torch.where(chance[1] < settings.high_noise, 900 + whole(100, count), whole(1000, count))
+    return batch, words, steps, torch.randn(batch.shape, generator=generator, device=device)
+
+
+def _pick(data: Dataset, kind: str, count: int, whole, long: bool) -> tuple[Tensor, Tensor]:
+    tokens: Tokens = data.tokens[kind]
+    rows = whole(len(data.latents[kind]), count)
+    ids = tokens.long[rows] if long else tokens.short[rows, whole(tokens.short.shape[1], count)]
+    return data.latents[kind][rows], ids
