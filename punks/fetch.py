@@ -76,6 +76,9 @@ def _writing(root: Path, say: Say) -> Generator[None]:
             yield
         finally:
             lock.release()
+    except KeyboardInterrupt:
+        say(f"stopped; {AGAIN}")
+        raise
     except OSError as error:
         if error.errno in _FULL:
             raise WeightsError(f"the disk of {root} is full; make room or set PUNKS_WEIGHTS, then {AGAIN}") from error

@@ -131,6 +131,7 @@ def test_ctrl_c_leaves_a_part_that_the_next_call_completes(world: World) -> None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
+    assert "goes on where it stopped" in err
     assert "Traceback" not in err
     assert not part.with_suffix("").exists()
     assert not (world.root / "sd15/model_index.json").exists()
