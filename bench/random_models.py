@@ -22,7 +22,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 Family = Literal["sd15", "sdxl"]
 
-# one token each; every other word is spelled in letters
+# most of these are one token each; every other word is spelled in letters
 WORDS = """pixel art , 24x24 portrait of bespoke punk lady lad red blue green brown black purple teal orange hair eyes
 light dark skin solid background wearing golden gold earrings crown sharp edges hard color borders retro style blurry
 smooth gradients antialiased photography realistic 3d render"""

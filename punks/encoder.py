@@ -33,18 +33,20 @@ def count_tokens(pipeline: Any, text: str) -> int:
     return len(pipeline.tokenizer(text, verbose=False).input_ids) - 2
 
 
-@torch.inference_mode()
-def encode(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) -> Embeddings:
-    """Embeddings of one prompt and, when guided, of its negative prompt in the same length.
-
-    Raises RecipeError when a text has more than 225 tokens.
-    """
+def embedding_length(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) -> int:
+    """77, or 227 when one of the texts needs more. Raises RecipeError when one has more than 225 tokens."""
     texts = {"prompt": prompt, "negative_prompt": negative_prompt} if guided else {"prompt": prompt}
     counts = {field: count_tokens(pipeline, text) for field, text in texts.items()}
     for field, count in counts.items():
         if count > LONG:
             raise RecipeError(field, f"{count} tokens", f"at most {LONG} tokens fit; shorten it by {count - LONG}")
-    if max(counts.values()) > SHORT:
+    return (LONG if max(counts.values()) > SHORT else SHORT) + 2
+
+
+@torch.inference_mode()
+def encode(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) -> Embeddings:
+    """Embeddings of one prompt and, when guided, of its negative prompt in the same length. Raises RecipeError."""
+    if embedding_length(pipeline, prompt, negative_prompt, guided=guided) > SHORT + 2:
         positive = _stitch(pipeline, prompt)
         negative = _stitch(pipeline, negative_prompt) if guided else (None, None)
         return Embeddings(prompt=positive[0], pooled=positive[1], negative=negative[0], negative_pooled=negative[1])

@@ -1,6 +1,9 @@
 """The one path: recipe -> painting -> pixel art -> enlarged picture."""
 
 import functools
+import itertools
+import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from punks.pipeline import Painter
 
 OnStep = Callable[[int, int], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +50,9 @@ class Studio:
         row = variants.variant(variant)
         if row.base.name not in self._painters:
             weights.require(row, epoch or row.epoch)
-            from punks.pipeline import Painter  # brings torch along
+            # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            from punks.pipeline import Painter  # brings torch along, whose OpenMP reads the line above
 
             self._painters[row.base.name] = Painter(row)
         return self._painters[row.base.name]
@@ -62,19 +68,29 @@ class Studio:
         """
         for recipe in recipes:
             palette_of(recipe)
-        painter = self.painter(recipes[0].variant, recipes[0].epoch)
-        size = painter.batch_size
-        groups = [recipes[i : i + size] for i in range(0, len(recipes), size)]
+        row = variants.variant(recipes[0].variant)
+        if row.failed:
+            log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
+        painter = self.painter(row.name, recipes[0].epoch)
+        pairs = [(one, complete(one.prompt) if one.template else one.prompt) for one in recipes]
+        groups = list(_batches(pairs, painter))
         for done, group in enumerate(groups):
             report = on_step and functools.partial(_count, on_step, done, len(groups))
-            prompts = [complete(recipe.prompt) if recipe.template else recipe.prompt for recipe in group]
-            paintings = painter.paint(group, prompts, report)
-            for recipe, prompt, painting in zip(group, prompts, paintings.images, strict=True):
+            paintings = painter.paint([recipe for recipe, _ in group], [prompt for _, prompt in group], report)
+            for (recipe, prompt), painting in zip(group, paintings.images, strict=True):
                 start = time.perf_counter()
                 art = restore(painting, recipe)
                 image = art.enlarge(recipe.output_size)
                 seconds = {**paintings.seconds, "snap": time.perf_counter() - start}
                 yield Punk(recipe=recipe, prompt=prompt, painting=painting, art=art, image=image, seconds=seconds)
+
+
+def _batches(pairs: Sequence[tuple[Recipe, str]], painter: "Painter") -> Iterator[list[tuple[Recipe, str]]]:
+    """Runs of neighbours whose prompts encode to one length, as many as the painter takes at once."""
+    for _, run in itertools.groupby(pairs, key=lambda pair: painter.embedding_length(*pair)):
+        group = list(run)
+        for start in range(0, len(group), painter.batch_size):
+            yield group[start : start + painter.batch_size]
 
 
 def restore(painting: Image.Image, recipe: Recipe) -> PixelArt:

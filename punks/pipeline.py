@@ -12,12 +12,11 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
 from punks import weights
-from punks.encoder import Embeddings, encode
+from punks.encoder import Embeddings, embedding_length, encode
 from punks.errors import DeviceError, PunkError, RecipeError, WeightsError
 from punks.lora import LoraSlot
 from punks.recipe import Recipe
@@ -78,7 +77,7 @@ class Painter:
         half = any((folder / "unet").glob("*.fp16.safetensors"))
         unserved = [part for part in weights.components(folder) if part in ("safety_checker", "feature_extractor")]
         try:
-            self._pipeline: Any = DiffusionPipeline.from_pretrained(
+            self._pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(  # pyright: ignore[reportPrivateImportUsage]
                 folder,
                 dtype=self.dtype,
                 variant="fp16" if half else None,
@@ -97,7 +96,7 @@ class Painter:
 
     @torch.inference_mode()
     def paint(self, recipes: Sequence[Recipe], prompts: Sequence[str], on_step: OnStep | None = None) -> Paintings:
-        """One painting a recipe, in one batch: the recipes may differ in prompt and seed only.
+        """One painting a recipe, in one batch: they may differ in seed, and in prompts of one `embedding_length`.
 
         `on_step(step, steps)` is called after each denoising step. Raises PunkError.
         """
@@ -118,6 +117,11 @@ class Painter:
         images = [self._decode(one) for one in latents.split(1)]
         clock.lap("decode")
         return Paintings(images=images, seconds=clock.seconds)
+
+    def embedding_length(self, recipe: Recipe, prompt: str) -> int:
+        """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
+        guided = recipe.guidance_scale > 1
+        return embedding_length(self._pipeline, prompt, recipe.negative_prompt, guided=guided)
 
     def use_lora(self, recipe: Recipe) -> None:
         """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""

@@ -1,7 +1,6 @@
 """PNG files that carry their recipe, written whole or not at all."""
 
-import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -18,18 +17,15 @@ def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> N
     info = PngInfo()
     if recipe is not None:
         info.add_itxt(KEY, recipe.to_json())
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                image.save(file, format="PNG", pnginfo=info, optimize=True)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with part.open("xb") as file:
+            image.save(file, format="PNG", pnginfo=info, optimize=True)
+        part.replace(path)
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -44,9 +40,3 @@ def read_recipe(path: Path) -> Recipe:
     if text is None:
         raise ImageError(f"{path}: carries no recipe; only a PNG that this program wrote does")
     return Recipe.from_json(text)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

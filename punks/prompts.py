@@ -18,12 +18,11 @@ def complete(prompt: str) -> str:
     """
     text = prompt.strip().rstrip(",. ")
     body = text if _has("bespoke punk", text) else _name_subject(text)
-    phrases = {part.strip().lower() for part in body.split(",")}
-    head = [word for word in HEAD if word not in phrases]
+    phrases = [part.strip() for part in body.split(",")]
     tail = [word for word in TAIL if not _has(word, body)]
-    if not head and not tail and body == text:
+    if not tail and body == text and all(word in [phrase.lower() for phrase in phrases] for word in HEAD):
         return prompt
-    return ", ".join([*head, body, *tail])
+    return ", ".join([*HEAD, *(phrase for phrase in phrases if phrase.lower() not in HEAD), *tail])
 
 
 def _name_subject(text: str) -> str:

@@ -36,7 +36,7 @@ class Bounds:
             return f"choose one of {', '.join(self.choices)}"
         if self.max_length:
             return f"use text of at most {self.max_length} characters"
-        return f"use a number from {self.ge:g} to {self.le:g}" if self.le is not None else "use true or false"
+        return f"use a number from {self.ge} to {self.le}" if self.le is not None else "use true or false"
 
 
 def _field(about: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:

@@ -74,9 +74,8 @@ def require(variant: Variant, epoch: int) -> None:
     if variant.embedded:
         way = "it is part of the repository: `git checkout weights/demo` brings it back"
     else:
-        way = f"get it with `script/download-weights {variant.name}`"
-        if variant.epoch != epoch:
-            way += f" --epoch {epoch}"
+        option = "" if epoch == variant.epoch else f" --epoch {epoch}"
+        way = f"get it with `script/download-weights {variant.name}{option}`"
         if present := epochs_present(variant):
             way += f"; epochs that are here: {', '.join(map(str, present))}"
     raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")

@@ -1,0 +1,5 @@
+import sys
+
+from punks.cli import main
+
+sys.exit(main())

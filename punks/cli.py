@@ -1,0 +1,39 @@
+"""The command line: `punks COMMAND`, also `python -m punks COMMAND`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from punks.commands import generate, weights
+from punks.errors import PunkError, RecipeError
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. 0: all went well; 1: it failed; 2: it was called wrongly; 130: Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="punks", description="Prompts in, exact 24x24 pixel-art portraits out.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"punks {version('punks')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (generate, weights):
+        command.add(commands)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except RecipeError as error:
+        print(f"punks: {error}", file=sys.stderr)
+        return USAGE
+    except PunkError as error:
+        print(f"punks: {error}", file=sys.stderr)
+        return FAILURE
+    except KeyboardInterrupt:
+        print("punks: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has left; Python would complain once more while it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE

@@ -1,0 +1,174 @@
+"""`punks generate`: prompts to PNG files."""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from punks import variants, weights
+from punks.errors import ImageError, RecipeError
+from punks.recipe import Recipe, bounds
+
+_SHORT = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "output_size": "--size"}
+_SHOWN = 48
+
+
+def add(subparsers: Any) -> None:
+    """Declares the command: one option for each field of a recipe."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "generate",
+        help="paint punks from a prompt",
+        description="Paint punks from a prompt. Each PNG carries its recipe.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("prompt", nargs="?", help=bounds("prompt").about)
+    parser.add_argument(
+        "--recipe", type=Path, metavar="FILE", help="start from the recipe in a PNG of ours, or in a JSON file"
+    )
+    for field in dataclasses.fields(Recipe)[1:]:
+        _add_option(parser, field)
+    parser.add_argument("-n", "--num-outputs", type=int, default=1, help="how many, with seeds seed, seed+1, ...")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="the PNG to write, replaced if it is there, or a folder; several outputs get their seeds in the name",
+    )
+    parser.add_argument("--painting", action="store_true", help="also keep the painting, as NAME.painting.png")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
+    parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paints, writes each picture as soon as it is done, and says where it is."""
+    recipes = _recipe(args).outputs(args.num_outputs)
+    paths = _output_paths(args.output, recipes)
+
+    from tqdm import tqdm
+
+    from punks.generate import Studio
+    from punks.png import write_png
+
+    started = time.perf_counter()
+    with tqdm(total=0, unit="step", leave=False, disable=None) as bar:
+
+        def on_step(step: int, steps: int) -> None:
+            bar.total = steps
+            bar.update(step - bar.n)
+
+        for path, punk in zip(paths, Studio().generate_all(recipes, on_step), strict=True):
+            write_png(punk.image, path, punk.recipe)
+            if args.painting:
+                write_png(punk.painting, path.with_suffix(".painting.png"))
+            seconds, started = time.perf_counter() - started, time.perf_counter()
+            facts = {
+                "path": str(path),
+                "seed": punk.recipe.seed,
+                "palette": punk.art.hexes,
+                "seconds": round(seconds, 2),
+                "confidence": round(punk.art.confidence, 3),
+                "prompt": punk.prompt,
+                "recipe": dataclasses.asdict(punk.recipe),
+            }
+            bar.clear()
+            print(json.dumps(facts, ensure_ascii=False) if args.json else _line(facts), flush=True)
+    return 0
+
+
+def _add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
+    limits = bounds(field.name)
+    names = [f"--{field.name.replace('_', '-')}"]
+    if field.name in _SHORT:
+        names.append(_SHORT[field.name])
+    if field.type is bool:
+        parser.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=limits.about)
+        return
+    kind = float if field.type is float else str if field.type is str else int
+    extra = f" ({limits.ge} to {limits.le})" if limits.le is not None else ""
+    help_text = limits.about + (" Or a .hex, .gpl or .png file." if field.name == "palette" else extra)
+    parser.add_argument(
+        *names,
+        type=kind,
+        choices=limits.choices and list(limits.choices),
+        metavar=None if limits.choices else "X",
+        help=help_text,
+    )
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe of the file, if one is given, with every option that was given on top of it."""
+    given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
+    if "palette" in given:
+        given["palette"] = _palette(given["palette"])
+    if args.recipe is not None:
+        recipe = _read_recipe(args.recipe)
+        row = variants.variant(given.get("variant", recipe.variant))
+        if row.name != recipe.variant:  # an epoch means something only to its own variant
+            given.setdefault("epoch", row.epoch)
+        return recipe.replace(**given)
+    if "prompt" not in given:
+        args.usage_error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
+    if "variant" not in given:
+        given["variant"] = _present_variant()
+    return Recipe(**given)
+
+
+def _present_variant() -> str:
+    """The default variant where its weights are, else the demo, with a line that says so."""
+    row = variants.variant(variants.DEFAULT)
+    if not weights.missing(row, row.epoch):
+        return row.name
+    print(
+        f"{row.name} is not here, so the small demo model paints; get the real one: script/download-weights {row.name}",
+        file=sys.stderr,
+    )
+    return "demo"
+
+
+def _read_recipe(path: Path) -> Recipe:
+    from punks.png import read_recipe
+
+    if path.suffix.lower() != ".json":
+        return read_recipe(path)
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"{path}: cannot be read ({error})") from error
+
+
+def _palette(text: str) -> str:
+    if Path(text).suffix.lower() not in (".hex", ".gpl", ".png"):
+        return text
+    from punks.palettes import read_palette
+
+    return ",".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in read_palette(Path(text)).tolist())
+
+
+def _output_paths(output: Path | None, recipes: list[Recipe]) -> list[Path]:
+    """Where the pictures go; found out before painting, so that a typo costs no time."""
+    folder = output if output and output.is_dir() else None
+    if output and not folder:
+        if output.suffix.lower() != ".png":
+            raise RecipeError("output", str(output), "use a file name that ends in .png, or a folder that exists")
+        if not output.parent.is_dir():
+            raise ImageError(f"{output.parent} is no folder; make it first")
+        if len(recipes) == 1:
+            return [output]
+        return [output.with_stem(f"{output.stem}-{recipe.seed}") for recipe in recipes]
+    return [_free(folder or Path(), f"punk-{recipe.seed}") for recipe in recipes]
+
+
+def _free(folder: Path, stem: str) -> Path:
+    path, number = folder / f"{stem}.png", 2
+    while path.exists():
+        path, number = folder / f"{stem}-{number}.png", number + 1
+    return path
+
+
+def _line(facts: dict[str, Any]) -> str:
+    colors = facts["palette"]
+    shown = " ".join(colors[:_SHOWN]) + (" ..." if len(colors) > _SHOWN else "")
+    return f"{facts['path']}  seed {facts['seed']}  {facts['seconds']:.1f} s  {len(colors)} colours: {shown}"
