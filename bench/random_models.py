@@ -106,9 +106,10 @@ def _sd15(folder: Path, full: bool) -> StableDiffusionPipeline:
         attention_head_dim=8 if full else 2,
         cross_attention_dim=width,
     )
-    scheduler = PNDMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
-    )
+    with torch.device("cpu"):
+        scheduler = PNDMScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
+        )
     return StableDiffusionPipeline(
         vae=_vae(full, 0.18215),
         text_encoder=CLIPTextModel(_clip(width, 12, full)),
@@ -138,9 +139,14 @@ def _sdxl(folder: Path, full: bool) -> StableDiffusionXLPipeline:
         projection_class_embeddings_input_dim=6 * time + second,
         use_linear_projection=True,
     )
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
-    )
+    with torch.device("cpu"):
+        scheduler = EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            timestep_spacing="leading",
+        )
     return StableDiffusionXLPipeline(
         vae=_vae(full, 0.13025),
         text_encoder=CLIPTextModel(_clip(first, 12 if full else 3, full)),
