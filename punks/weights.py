@@ -47,7 +47,7 @@ def missing(variant: Variant, epoch: int) -> list[Path]:
         if part == "scheduler":
             needed.append(base / part / "scheduler_config.json")
         elif part.startswith("tokenizer"):
-            needed.append(base / part / "vocab.json")
+            needed += [base / part / "vocab.json", base / part / "merges.txt"]
         elif part in ("unet", "vae") or part.startswith("text_encoder"):
             stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
             full = base / part / f"{stem}.safetensors"
@@ -60,7 +60,7 @@ def components(base: Path) -> list[str]:
     index = base / "model_index.json"
     try:
         entries = json.loads(index.read_text(encoding="utf-8"))
-        return [name for name, entry in entries.items() if isinstance(entry, list) and entry[0]]
+        return [name for name, entry in entries.items() if isinstance(entry, list) and any(entry)]
     except (OSError, ValueError, AttributeError) as error:
         raise WeightsError(f"{index} cannot be read ({error}); fetch the base again") from error
 

@@ -1,6 +1,9 @@
 """Real parts for every test: tiny random pipelines with the exact structure of SD 1.5 and SDXL, and kohya LoRAs."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; why: see punks/generate.py
 
 import pytest
 from diffusers import DiffusionPipeline
