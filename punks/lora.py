@@ -8,6 +8,7 @@ then computes with W + scale * (alpha / rank) * B @ A (kohya-ss/sd-scripts, netw
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,11 @@ from torch import Tensor, nn
 
 from punks.errors import LoraError
 
+# B (out, rank), A (rank, in) and alpha/rank by kohya's module name
+Factors = dict[str, tuple[Tensor, Tensor, float]]
+
 _DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+_KEPT_BYTES = 2_000_000_000
 _CROSS_ATTENTION = {768: "SD 1.5", 1024: "SD 2", 2048: "SDXL"}
 _OTHER_KINDS = {
     "hada_": "a LoHa",
@@ -89,7 +94,7 @@ class LoraSlot:
     def __init__(self, pipeline: Any) -> None:
         self._targets = dict(_targets(pipeline))
         self._pristine: dict[str, Tensor] = {}
-        self._factors: tuple[object, dict[str, tuple[Tensor, Tensor, float]]] = (None, {})
+        self._read: OrderedDict[object, Factors] = OrderedDict()
         self._holds: object = None
 
     def check(self, file: LoraFile) -> None:
@@ -122,9 +127,7 @@ class LoraSlot:
         identity = (path, stat.st_mtime_ns, stat.st_size)
         if self._holds == (identity, scale):
             return
-        if self._factors[0] != identity:
-            self._factors = (identity, self._load(path))
-        self._write(self._factors[1] if scale else {}, scale)
+        self._write(self._factors(identity, path) if scale else {}, scale)
         self._holds = (identity, scale)
 
     def clear(self) -> None:
@@ -132,7 +135,7 @@ class LoraSlot:
         self._write({}, 0.0)
 
     @torch.inference_mode()
-    def _write(self, factors: dict[str, tuple[Tensor, Tensor, float]], scale: float) -> None:
+    def _write(self, factors: Factors, scale: float) -> None:
         self._holds = None  # an interrupted write is not trusted: the next fuse starts from W0 again
         for name in self._pristine.keys() - factors.keys():
             self._targets[name].copy_(self._pristine[name])
@@ -143,7 +146,16 @@ class LoraSlot:
             delta = (up.float() @ down.float()).view_as(weight)
             weight.copy_(self._pristine[name].float().add(delta, alpha=scale * ratio))
 
-    def _load(self, path: Path) -> dict[str, tuple[Tensor, Tensor, float]]:
+    def _factors(self, identity: object, path: Path) -> Factors:
+        """The file's factors, on the device; the ones used last are kept, so that going back reads no file."""
+        if identity not in self._read:
+            self._read[identity] = self._load(path)
+        self._read.move_to_end(identity)
+        while len(self._read) > 1 and sum(map(_nbytes, self._read.values())) > _KEPT_BYTES:
+            self._read.popitem(last=False)
+        return self._read[identity]
+
+    def _load(self, path: Path) -> Factors:
         file = read_header(path)
         self.check(file)
         device = next(iter(self._targets.values())).device
@@ -154,12 +166,16 @@ class LoraSlot:
         alphas = [name for name in file.modules if name + _ALPHA in tensors]
         values = torch.stack([tensors[name + _ALPHA].float().reshape(()) for name in alphas]).tolist() if alphas else []
         alpha = dict(zip(alphas, values, strict=True))
-        factors: dict[str, tuple[Tensor, Tensor, float]] = {}
+        factors: Factors = {}
         for name in file.modules:
             down, up = tensors[name + _DOWN], tensors[name + _UP]
             rank = down.shape[0]
             factors[name] = (up.flatten(1), down.flatten(1), alpha.get(name, rank) / rank)
         return factors
+
+
+def _nbytes(factors: Factors) -> int:
+    return sum(up.nbytes + down.nbytes for up, down, _ in factors.values())
 
 
 def _targets(pipeline: Any) -> Iterator[tuple[str, Tensor]]:
