@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from punks.errors import LoraError
+from punks.weights import fault
 
 # B (out, rank), A (rank, in) and alpha/rank by kohya's module name
 Factors = dict[str, tuple[Tensor, Tensor, float]]
@@ -77,9 +78,7 @@ def read_header(path: Path) -> LoraFile:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             return LoraFile(path=path, shapes=shapes, metadata=file.metadata() or {})
     except SafetensorError as error:
-        raise LoraError(
-            f"{path}: not a whole safetensors file, {_looks_like(path)} ({error}); fetch it again"
-        ) from error
+        raise LoraError(f"{path} is {fault(path)}; fetch it again") from error
     except OSError as error:
         raise LoraError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -218,17 +217,3 @@ def _sgm_path(path: str, layers: int) -> str | None:
     if match := re.match(r"mid_block\.attentions\.0\.(.*)", path):
         return f"middle_block.1.{match[1]}"
     return None
-
-
-def _looks_like(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(256)
-    if not start:
-        return "it is empty"
-    if start.startswith((b"PK", b"\x80")):
-        return "it looks like a pickle (.ckpt, .pt), which is never opened"
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        return "it looks like a web page"
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer, not the file itself"
-    return "it is truncated or something else"

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from punks.checksums import record, recorded, sha256
 from punks.errors import WeightsError
+from punks.weights import fault
 
 if TYPE_CHECKING:
     import httpx2
@@ -89,27 +90,6 @@ def bring(root: Path, item: Item, say: Say) -> None:
     item.part.replace(item.target)
     record(root, name, digest)
     say(f"{name}: fetched, {tqdm.format_sizeof(item.target.stat().st_size, 'B')}")
-
-
-def fault(path: Path) -> str | None:
-    """What is wrong with a safetensors file: None if its header parses and its offsets end where the file ends."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np"):
-            return None
-    except SafetensorError as error:
-        with path.open("rb") as file:
-            head = file.read(256).lstrip().lower()
-        if not head:
-            return "empty"
-        if head.startswith(b"version https://git-lfs"):
-            return "a git-lfs pointer, not the file: `git lfs pull` in its repository gets the file"
-        if head.startswith(b"<"):
-            return "an HTML page: a login, or a page about the file (Hugging Face files are at /resolve/, not /blob/)"
-        if head.startswith((b"pk\x03\x04", b"\x80")):
-            return "a pickled checkpoint, which can run code when it is loaded: ask for it as .safetensors"
-        return f"not a whole safetensors file ({error})"
 
 
 def require_room(folder: Path, need: int) -> None:

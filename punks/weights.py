@@ -6,6 +6,7 @@ A base is a folder in the diffusers layout, `weights/<base>/`; its LoRAs lie in 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from punks.errors import WeightsError
 from punks.variants import Variant
@@ -59,8 +60,8 @@ def components(base: Path) -> list[str]:
     """The parts that a base's model_index.json names. Raises WeightsError if it cannot be read."""
     index = base / "model_index.json"
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
-        return [name for name, entry in entries.items() if isinstance(entry, list) and any(entry)]
+        entries: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+        return [name for name, entry in entries.items() if isinstance(entry, list) and entry != [None, None]]
     except (OSError, ValueError, AttributeError) as error:
         raise WeightsError(f"{index} cannot be read ({error}); fetch the base again") from error
 
@@ -79,6 +80,30 @@ def require(variant: Variant, epoch: int) -> None:
         if present := epochs_present(variant):
             way += f"; epochs that are here: {', '.join(map(str, present))}"
     raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
+
+
+def fault(path: Path) -> str | None:
+    """What is wrong with a safetensors file: None if its header parses and its offsets end where the file ends."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            return None
+    except SafetensorError as error:
+        with path.open("rb") as file:
+            raw = file.read(256)
+        head = raw.lstrip().lower()
+        if not raw:
+            return "empty"
+        if raw[8:9] == b"{":  # after the length of the header comes its JSON
+            return f"not a whole safetensors file ({error})"
+        if head.startswith(b"version https://git-lfs"):
+            return "a git-lfs pointer, not the file: `git lfs pull` in its repository gets the file"
+        if head.startswith(b"<"):
+            return "an HTML page: a login, or a page about the file (Hugging Face files are at /resolve/, not /blob/)"
+        if head.startswith((b"pk\x03\x04", b"\x80")):
+            return "a pickled checkpoint, which can run code when it is loaded: ask for it as .safetensors"
+        return f"not a whole safetensors file ({error})"
 
 
 def _absent(*paths: Path) -> list[Path]:

@@ -208,12 +208,12 @@ def test_a_lora_of_the_other_family_is_refused(base_name: str, other: str, tiny_
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "it is empty"),
-        (b"PK\x03\x04 and more", "looks like a pickle"),
-        (b"\x80\x04 and more", "looks like a pickle"),
-        (b"<!DOCTYPE html><html>", "looks like a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
-        (b"\xff" * 100, "truncated or something else"),
+        (b"", "empty"),
+        (b"PK\x03\x04 and more", "a pickled checkpoint"),
+        (b"\x80\x04 and more", "a pickled checkpoint"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a git-lfs pointer"),
+        (b"\xff" * 100, "not a whole safetensors file"),
     ],
 )
 def test_what_is_no_safetensors_is_called_by_its_name(content: bytes, said: str, tmp_path: Path):
