@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
     from punks.png import write_png
 
     started = time.perf_counter()
-    with tqdm(total=0, unit="step", leave=False, disable=None) as bar:
+    with tqdm(desc="loading", total=0, unit="step", leave=False, disable=None) as bar:
 
         def on_step(step: int, steps: int) -> None:
-            bar.total = steps
+            bar.desc, bar.total = "painting", steps
             bar.update(step - bar.n)
 
         for path, punk in zip(paths, Studio().generate_all(recipes, on_step), strict=True):
