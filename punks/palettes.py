@@ -28,8 +28,10 @@ def parse_color(text: str, field: str = "colour") -> Color:
     return red, green, blue
 
 
-def parse_palette(colors: Sequence[str | Sequence[int]] | NDArray[np.uint8], field: str = "palette") -> NDArray[np.uint8]:
-    """Hex codes, names or RGB triples -> uint8 (K, 3) without repeats, in the order given. Raises RecipeError."""
+def parse_palette(
+    colors: Sequence[str | Sequence[int]] | NDArray[np.uint8], field: str = "palette"
+) -> NDArray[np.uint8]:
+    """Hex codes, names or RGB triples -> uint8 (K, 3), once each, in the order given. Raises RecipeError."""
     rows: list[Color] = []
     for color in colors:
         if isinstance(color, str):
@@ -48,7 +50,7 @@ def parse_palette(colors: Sequence[str | Sequence[int]] | NDArray[np.uint8], fie
 def read_palette(path: Path) -> NDArray[np.uint8]:
     """A palette file -> uint8 (K, 3), in the order of the file. Raises ImageError.
 
-    .hex (lospec): a code a line. .gpl (GIMP): `R G B name` lines. .png: the colours of its pixels, row by row.
+    .hex (lospec): a code a line. .gpl (GIMP): `R G B name` lines. .png: its pixels' colours, row by row.
     """
     if path.suffix.lower() == ".png":
         picture = np.asarray(open_picture(path).convert("RGB")).reshape(-1, 3)

@@ -51,13 +51,13 @@ def plain(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
     else:
         image = image.convert("RGB")
-    if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     return image
 
 
 def find_pictures(paths: Iterable[str]) -> list[Path]:
-    """Files, folders (their pictures, sorted, not nested) and globs -> files without repeats. Raises ImageError."""
+    """Files, folders (their pictures, not nested) and globs -> files, once each, in order. Raises ImageError."""
     found: list[Path] = []
     for text in paths:
         path = Path(text)
@@ -69,7 +69,7 @@ def find_pictures(paths: Iterable[str]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            matches = sorted(Path(p) for p in glob.glob(text, recursive=True))
+            matches = sorted(Path(p) for p in glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
             matches = [p for p in matches if p.is_file() and p.suffix.lower() in SUFFIXES]
             if not matches:
                 raise ImageError(f"{text}: no such file, folder or match")

@@ -1,6 +1,7 @@
 """What restoration yields: 24x24 cells of exact colours, and the measurements behind them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import Image
 from punks.errors import RecipeError
 
 Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
 
@@ -25,9 +26,9 @@ def edges(size: int, grid: int) -> Ints:
 class PixelArt:
     """Pixel art: one colour a cell.
 
-    cells: uint8 (grid, grid, 3), or 4 with alpha 0 or 255. palette: uint8 (K, 3), the opaque colours, most used first.
-    confidence: 0-1, how well the picture's edges lie on the grid. drift: px of a 512 px picture, median displacement
-    of the borders. background: bool (grid, grid), the region reached from the border; none of it where none was found.
+    cells: uint8 (grid, grid, 3), or 4 with alpha 0 or 255. palette: uint8 (K, 3), opaque colours, most used first.
+    confidence: 0-1, how much of the picture's edges lies on the grid. drift: median displacement of its borders, in
+    px of a 512 px picture. background: bool (grid, grid), the region grown from the border; all False without one.
     """
 
     cells: Bytes

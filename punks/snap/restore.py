@@ -1,4 +1,4 @@
-"""A painting of pixel art -> the pixel art it depicts."""
+"""A painting of pixel art -> the pixel art it depicts: grid, then groups of cells, background, palette."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,18 @@ import numpy as np
 from PIL import Image
 
 from punks.errors import ImageError, RecipeError
-from punks.palettes import parse_color, parse_palette
+from punks.palettes import Color, parse_color, parse_palette
 from punks.pictures import plain
-from punks.snap.art import Bytes, PixelArt, edges, palette_of
+from punks.snap.art import SIZES, Bools, Bytes, Floats, Ints, PixelArt, palette_of
+from punks.snap.background import find_background
 from punks.snap.color import ciede2000, lab, nearest
+from punks.snap.grid import SHARE, find_grid, sample, settle
+from punks.snap.palette import drift_field, group, values
 
-GRIDS = (8, 64)
+BACKGROUNDS = ("keep", "solid", "transparent")
+EXACT = 0.9  # of the cells without any noise: the picture is pixel art already, and its colours are kept
+BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
+SWAY = 24.0  # levels between the darkest and the lightest threshold of the dither
 
 
 def snap(
@@ -23,40 +29,132 @@ def snap(
     background: str = "keep",
     dither: bool = False,
 ) -> PixelArt:
-    """Restore a square painting of grid x grid pixel art. RGB(A) at least 2 px a cell. Raises ImageError, RecipeError."""
-    if image.width != image.height:
-        raise ImageError(f"{image.width}x{image.height} px is not square")
-    if image.width < 2 * grid:
-        raise ImageError(f"{image.width} px is too small for {grid} cells; at least {2 * grid} px")
+    """Restore a square painting of grid x grid pixel art; any mode, `grid` to 4096 px a side.
+
+    palette: colours to snap to, or None to find them. colors: at most so many. background: keep, solid, transparent,
+    or a colour for it. dither: ordered (Bayer 4x4), only with a palette. Raises ImageError, RecipeError.
+    """
+    table = None if palette is None else parse_palette(palette)
+    fill = None if background in BACKGROUNDS else parse_color(background, "background")
+    _check(image, grid, colors)
+    pixels = np.asarray(plain(image))
+    found = find_grid(pixels[..., :3], grid)
+    blocks = sample(pixels, found)
+    cells, spread = settle(blocks[..., :3])
+    means = cells.reshape(-1, 3)
+    clear = np.zeros(grid * grid, bool)
+    if pixels.shape[2] == 4:
+        clear = np.median(blocks[..., 3], axis=2).ravel() < 128
+        means[clear] = 0
+    exact = bool((spread == 0).mean() >= EXACT)
+    owner, level = _groups(means, grid, exact)
+    mask, is_plain = find_background(level, owner, grid)
+    if clear.any():  # what is transparent is the background
+        mask = clear.reshape(grid, grid)
+    inside = mask.ravel() & ~clear
+    if inside.any() and ((is_plain and not exact) or background == "solid"):
+        main = int(np.bincount(owner[inside]).argmax())
+        owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
+    shades = np.rint(values(level, owner)).astype(np.uint8)
+    if exact:
+        shades[:] = _modes(means, owner)
+    if table is not None:
+        owner, shades = _onto(table, owner, shades, grid, dither=dither)
+    if colors is not None:
+        owner, shades = _cap(owner, shades, colors)
+    art = shades[owner].reshape(grid, grid, 3)
+    return _finish(art, mask, clear.reshape(grid, grid), fill, background, found.share, found.drift)
+
+
+def lock_palette(arts: Sequence[PixelArt], colors: int | None = None) -> Bytes:
+    """One palette for a whole batch: snap each painting again with it. -> uint8 (K, 3), most used first."""
+    if not arts:
+        raise RecipeError("arts", arts, "one or more")
+    flat = np.concatenate([art.cells[..., :3][_opaque(art)] for art in arts])
+    rows, owner = np.unique(flat, axis=0, return_inverse=True)
+    owner = owner.ravel()
+    if colors is not None:
+        owner, rows = _cap(owner, rows, colors)
+    return palette_of(rows[owner])
+
+
+def _opaque(art: PixelArt) -> Bools:
+    return art.cells[..., 3] > 0 if art.cells.shape[2] == 4 else np.ones(art.cells.shape[:2], bool)
+
+
+def _check(image: Image.Image, grid: int, colors: int | None) -> None:
+    if not 8 <= grid <= 64:
+        raise RecipeError("grid", grid, "8 to 64 cells a side")
     if colors is not None and colors < 1:
         raise RecipeError("colors", colors, "1 or more")
-    pixels = np.asarray(plain(image).convert("RGB"), np.float32)
-    borders = edges(len(pixels), grid)
-    centre = ((borders[:-1] + borders[1:]) // 2)[:, None] + np.arange(-3, 4) * max(1, len(pixels) // grid // 10)
-    centre = np.clip(centre, 0, len(pixels) - 1)
-    core = pixels[centre[:, None, :, None], centre[None, :, None, :]]
-    means = np.median(core.reshape(grid, grid, -1, 3), axis=2).reshape(-1, 3)
-    if palette is not None:
-        table = parse_palette(palette)
-        cells = table[nearest(means, table)]
-    else:
-        cells = _naive(means)
-    cells = cells.reshape(grid, grid, 3)
-    none = np.zeros((grid, grid), bool)
-    if background not in {"keep", "solid", "transparent"}:
-        parse_color(background, "background")
-    _ = dither
-    return PixelArt(cells=cells, palette=palette_of(cells), confidence=1.0, drift=0.0, has_grid=True, background=none)
+    if image.width != image.height:
+        raise ImageError(f"{image.width}x{image.height} px is not square; crop it first")
+    if not grid <= image.width <= SIZES[1]:
+        raise ImageError(f"{image.width} px a side: a picture of {grid} cells has {grid} to {SIZES[1]} px")
 
 
-def _naive(means: np.ndarray) -> Bytes:
-    points = lab(means)
-    gap = ciede2000(points[:, None], points[None]) < 2.4
-    left = np.ones(len(points), bool)
-    cells = np.zeros((len(points), 3), np.uint8)
-    while left.any():
-        leader = np.argmax((gap & left).sum(1) * left)
-        members = gap[leader] & left
-        cells[members] = np.rint(np.median(means[members], axis=0))
-        left &= ~members
-    return cells
+def _groups(means: Floats, grid: int, exact: bool) -> tuple[Ints, Floats]:
+    """Group of each cell, and the cells without the painting's slow drift."""
+    if exact:
+        _, owner = np.unique(np.rint(means), axis=0, return_inverse=True)
+        return owner.ravel(), means
+    level = means - drift_field(means, group(means), grid)
+    return group(level), level
+
+
+def _modes(means: Floats, owner: Ints) -> Bytes:
+    shades = np.zeros((owner.max() + 1, 3), np.uint8)
+    shades[owner] = np.rint(means)
+    return shades
+
+
+def _onto(table: Bytes, owner: Ints, shades: Bytes, grid: int, *, dither: bool) -> tuple[Ints, Bytes]:
+    """Each group to the nearest colour of the palette; dithered, each cell by its own threshold."""
+    if not dither:
+        return nearest(shades, table)[owner], table
+    sway = np.tile(BAYER, (grid // 4 + 1,) * 2)[:grid, :grid]
+    own = shades[owner].astype(np.float32)
+    known = (own[:, None] == table).all(-1).any(1)
+    moved = np.where(known[:, None], own, np.clip(own + SWAY * sway.reshape(-1, 1), 0, 255))
+    return nearest(moved, table), table
+
+
+def _cap(owner: Ints, shades: Bytes, colors: int) -> tuple[Ints, Bytes]:
+    """Merge the pair that changes the picture least until `colors` are left; the more used of a pair stays."""
+    used, owner = np.unique(owner, return_inverse=True)
+    shades, owner = shades[used], owner.ravel()
+    count = np.bincount(owner).astype(np.float32)
+    points = lab(shades)
+    cost = ciede2000(points[:, None], points[None]) ** 2 * np.minimum(count[:, None], count)
+    np.fill_diagonal(cost, np.inf)
+    for _ in range(len(shades) - colors):
+        one, two = divmod(int(cost.argmin()), len(shades))
+        keep, drop = (one, two) if count[one] >= count[two] else (two, one)
+        owner[owner == drop] = keep
+        count[keep] += count[drop]
+        cost[drop], cost[:, drop] = np.inf, np.inf
+        row = ciede2000(points[keep], points) ** 2 * np.minimum(count[keep], count)
+        row[np.isinf(cost[keep])] = np.inf
+        cost[keep], cost[:, keep] = row, row
+    return owner, shades
+
+
+def _finish(
+    art: Bytes, mask: Bools, clear: Bools, fill: Color | None, background: str, share: float, drift: float
+) -> PixelArt:
+    if fill is not None:
+        art[mask] = fill
+    if background == "transparent" or clear.any():
+        hidden = clear | mask if background == "transparent" else clear
+        if fill is not None:
+            hidden = clear & ~mask
+        art = np.dstack([art, np.where(hidden, 0, 255).astype(np.uint8)])
+        art[hidden] = 0
+    return PixelArt(
+        cells=art,
+        palette=palette_of(art),
+        confidence=float(np.clip((share - 0.42) / 0.58, 0, 1)),
+        drift=drift,
+        has_grid=share >= SHARE,
+        background=mask,
+    )

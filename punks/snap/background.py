@@ -1,0 +1,68 @@
+"""The background: grown from the border inward, so that it never eats a figure's own colour."""
+
+import numpy as np
+
+from punks.snap.art import Bools, Floats, Ints
+from punks.snap.color import ciede2000, lab
+
+STEP = 4.0  # CIEDE2000 from the background nearby
+WIDE = 5.0  # 95% of a plain background lies this near to its own colour
+LEAST = 0.12  # of the cells, less is no background
+
+
+def find_background(means: Floats, owner: Ints, side: int) -> tuple[Bools, bool]:
+    """(N, 3) RGB, groups (N,) -> mask (side, side) grown from the border's main colour, and whether it is plain.
+
+    A cell joins where it is near to the mean of the background around it: drift is followed, steps are not. Groups
+    of many cells with a colour of their own stay out: stripes and checkers are not noise.
+    """
+    frame = np.ones((side, side), bool)
+    frame[1:-1, 1:-1] = False
+    frame[-3:] = False  # shoulders reach the lower border
+    share = np.bincount(owner[frame.ravel()], minlength=owner.max() + 1)
+    main = int(np.argmax(share))
+    core = (owner == main).reshape(side, side)
+    mask = _reach(core & frame, core)
+    if mask.mean() < LEAST:
+        return np.zeros((side, side), bool), False
+    picture = means.reshape(side, side, 3)
+    size = np.bincount(owner)
+    colour = lab(np.median(means[mask.ravel()], axis=0))
+    centres = lab(np.stack([np.bincount(owner, means[:, c]) for c in range(3)], -1) / np.maximum(size, 1)[:, None])
+    own = (size >= 6) & (ciede2000(centres, colour) > 3.0)
+    barred = own[owner].reshape(side, side)
+    for _ in range(2 * side):
+        edge = _grow(mask) & ~mask & ~barred
+        if not edge.any():
+            break
+        near = _box(np.dstack([picture * mask[..., None], mask.astype(np.float32)]))[edge]
+        joins = ciede2000(lab(picture[edge]), lab(near[:, :3] / near[:, 3:])) < STEP
+        if not joins.any():
+            break
+        mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
+    away = ciede2000(lab(picture[mask]), colour)
+    return mask, bool(np.percentile(away, 95) < WIDE and (core & mask).sum() > 0.6 * mask.sum())
+
+
+def _reach(seed: Bools, allowed: Bools) -> Bools:
+    while True:
+        wider = _grow(seed) & allowed
+        if (wider == seed).all():
+            return seed
+        seed = wider
+
+
+def _grow(mask: Bools) -> Bools:
+    wide = mask.copy()
+    wide[1:] |= mask[:-1]
+    wide[:-1] |= mask[1:]
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    return wide
+
+
+def _box(values: Floats) -> Floats:
+    """Sum over 5x5 cells."""
+    padded = np.pad(values, ((2, 2), (2, 2), (0, 0)))
+    rows = np.stack([padded[k : k + len(values)] for k in range(5)]).sum(0)
+    return np.stack([rows[:, k : k + len(values)] for k in range(5)]).sum(0)

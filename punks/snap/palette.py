@@ -1,0 +1,99 @@
+"""Which cells share a colour: agglomeration by CIEDE2000, with the painting's slow drift taken out."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from punks.snap.art import Floats, Ints
+from punks.snap.color import ciede2000, lab
+
+# Radii in CIEDE2000 under which two groups are one colour, by the size of the smaller: one cell may be an outlier
+# of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py.
+RADII = ((1, 3.0), (3, 2.5), (1 << 30, 2.2))
+SAME = 0.8  # colours nearer than this are never told apart
+REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
+BLACK = 8  # a colour whose brightest channel is no more is pure black
+
+
+def group(means: Floats, slack: float = 1.0) -> Ints:
+    """Cells (N, 3) float RGB -> group number of each (N,). `slack` scales every radius."""
+    owner = _leaders(means)
+    total = np.zeros((owner.max() + 1, 3), np.float32)
+    np.add.at(total, owner, means)
+    count = np.bincount(owner).astype(np.float32)
+    while len(count) > 1:
+        first, second = _closest(lab(total / count[:, None]), count, slack)
+        if not len(first):
+            break
+        # Pairs that are each other's nearest merge at once: the same tree as one by one, in a few rounds.
+        into = np.arange(len(count))
+        into[second] = first
+        _, into = np.unique(into, return_inverse=True)
+        owner = into[owner]
+        count = np.bincount(into, weights=count).astype(np.float32)
+        merged = np.zeros((len(count), 3), np.float32)
+        np.add.at(merged, into, total)
+        total = merged
+    return owner
+
+
+def values(means: Floats, owner: Ints) -> Floats:
+    """The colour of each group: the median of its cells. (N, 3), (N,) -> (K, 3)."""
+    order = np.argsort(owner, kind="stable")
+    parts = np.split(means[order], np.cumsum(np.bincount(owner))[:-1])
+    found = np.stack([np.median(part, axis=0) for part in parts])
+    found[found.max(axis=1) <= BLACK] = 0
+    return np.clip(found, 0, 255)
+
+
+def drift_field(means: Floats, owner: Ints, side: int, spread: float = 1.5) -> Floats:
+    """Smooth part of what the groups leave over: Gaussian mean of `spread` cells, pulled to 0. -> (N, 3) RGB."""
+    count = np.bincount(owner)
+    middle = values(means, owner)
+    weight = (count[owner] >= 4).astype(np.float32)
+    rest = (means - middle[owner]) * weight[:, None]
+    kernel = _kernel(side, spread)
+    # Residuals can be large only where a group is wrong: one cell must not bend the field.
+    rest = np.clip(rest, -12, 12)
+    over = kernel @ rest.reshape(side, side, 3).transpose(2, 0, 1) @ kernel
+    under = kernel @ weight.reshape(side, side) @ kernel
+    return (over / (under + 1.2)).transpose(1, 2, 0).reshape(-1, 3)
+
+
+@lru_cache
+def _kernel(side: int, spread: float) -> Floats:
+    at = np.arange(side)
+    return np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2).astype(np.float32)
+
+
+def _leaders(means: Floats) -> Ints:
+    """Cells closer than SAME to a busy cell join it: 576 cells -> about a hundred groups."""
+    points = lab(means)
+    chroma = np.hypot(points[:, 1], points[:, 2])
+    points[:, 1:] /= (1 + 0.03 * chroma)[:, None]  # about CIE94's weight of chroma
+    norm = (points**2).sum(1)
+    near = (norm[:, None] + norm - 2 * points @ points.T) < SAME * SAME
+    order = np.argsort(-near.sum(1), kind="stable")
+    owner = np.full(len(means), -1)
+    groups = 0
+    for leader in order.tolist():
+        if owner[leader] < 0:
+            owner[near[leader] & (owner < 0)] = groups
+            groups += 1
+    return owner
+
+
+def _closest(points: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
+    """Pairs of groups that are each other's nearest, and near enough to be one colour."""
+    norm = (points**2).sum(1)
+    flat = norm[:, None] + norm - 2 * points @ points.T
+    one, two = np.nonzero(np.triu(flat < REACH**2, 1))
+    size = np.minimum(count[one], count[two])
+    radius = np.select([size <= cells for cells, _ in RADII], [r for _, r in RADII]) * slack
+    ratio = ciede2000(points[one], points[two]) / radius
+    table = np.full((len(points), len(points)), np.inf, np.float32)
+    table[one, two] = table[two, one] = ratio
+    best = np.argmin(table, axis=1)
+    at = np.arange(len(points))
+    mutual = (best[best] == at) & (table[at, best] < 1) & (at < best)
+    return at[mutual], best[mutual]
