@@ -25,8 +25,8 @@ def train_vae(
     torch.manual_seed(settings.seed)
     vae = models.build_vae(settings).to(device, dtype)
     loop = Loop(
-        groups=[(list(vae.parameters()), settings.vae_lr)],
-        steps=settings.vae_steps,
+        groups=[(list(vae.parameters()), settings.vae.rate)],
+        leg=settings.vae,
         warmup=settings.warmup,
         ema=settings.ema,
         checkpoint=checkpoint,
@@ -43,7 +43,7 @@ def _crops(settings: Settings, portraits: list[Captioned], step: int, device: to
     """Half soft, half crisp; two crops of each picture, on the 8-pixel grid of the latents."""
     generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + step)
     places = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-    quarter = max(1, settings.vae_batch // 4)
+    quarter = max(1, settings.vae.batch // 4)
     found: list[Tensor] = []
     for kind in ("soft", "punk"):
         picked = torch.randint(len(portraits), (quarter,), generator=places).tolist()

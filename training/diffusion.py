@@ -11,18 +11,20 @@ from transformers import CLIPTextModel
 from training import kohya, models
 from training.dataset import Dataset, Tokens
 from training.loop import Loop, Report
-from training.settings import Settings
+from training.settings import Leg, Settings
 
-STAGES = ("base", "lora")
+LORA = 9  # the number of its stage; the base's legs have 0 and up
 
 
 class Denoiser:
     """The text encoder and the U-Net, trained as one. A step's randomness comes from its number alone."""
 
-    def __init__(self, settings: Settings, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, settings: Settings, device: torch.device, dtype: torch.dtype, *, compiled: bool = False) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device, self.dtype = settings, device, dtype
         self.unet: UNet2DConditionModel = models.build_unet(settings).to(device, dtype)
+        self.unet.to(memory_format=torch.channels_last)
+        self.paint = torch.compile(self.unet, dynamic=False) if compiled else self.unet
         self.text: CLIPTextModel = models.build_text_encoder(settings).to(device, dtype)
         alphas = models.build_scheduler().alphas_cumprod.to(device)
         self._signal, self._noise = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
@@ -40,7 +42,9 @@ class Denoiser:
         """v-prediction, every timestep with the same weight."""
         signal, sigma = self._signal[steps], self._noise[steps]
         noisy, target = signal * latents + sigma * noise, signal * noise - sigma * latents
-        found = self.unet(noisy.to(self.dtype), steps, self.encode(ids), return_dict=False)[0]
+        # long captions come in every tenth step only: not worth a compilation
+        unet = self.paint if ids.dim() == 2 else self.unet
+        found = unet(noisy.to(self.dtype), steps, self.encode(ids), return_dict=False)[0]
         return fn.mse_loss(found.float(), target)
 
     @torch.no_grad()
@@ -57,68 +61,89 @@ class Denoiser:
         return found[0], found[1]
 
 
-def train_base(model: Denoiser, data: Dataset, checkpoint: Path | None = None, report: Report | None = None) -> None:
-    """Trains text encoder and U-Net on soft portraits, and on some mosaics that are called so."""
+def train_base(
+    model: Denoiser, data: Dataset, leg: int, checkpoint: Path | None = None, report: Report | None = None
+) -> None:
+    """One leg of the text encoder and the U-Net: soft portraits, and some mosaics that are called so."""
     settings = model.settings
+    this = settings.base[leg]
     loop = Loop(
         groups=[
-            (list(model.unet.parameters()), settings.base_lr),
-            (list(model.text.parameters()), settings.base_lr * settings.text_lr_factor),
+            (list(model.unet.parameters()), this.rate),
+            (list(model.text.parameters()), this.rate * settings.text_rate),
         ],
-        steps=settings.base_steps,
+        leg=this,
         warmup=settings.warmup,
         ema=settings.ema,
         checkpoint=checkpoint,
         checkpoint_seconds=settings.checkpoint_seconds,
     )
-    mosaics = round(settings.base_batch * settings.mosaics)
-    parts = {"soft": settings.base_batch - mosaics, "mosaic": mosaics}
-    loop.run(lambda step: model.loss(*_batch(model, data, parts, step, "base")), report)
+    mosaics = round(this.batch * this.mosaics)
+    parts = {"soft": this.batch - mosaics, "mosaic": mosaics}
+    loop.run(lambda step: model.loss(*batch(model, data, parts, step, leg)), report)
     loop.use(averages=True)
 
 
 def train_lora(
     model: Denoiser, data: Dataset, folder: Path, checkpoint: Path | None = None, report: Report | None = None
-) -> dict[str, kohya.LowRank]:
-    """Trains a LoRA on the frozen base and writes the epochs that are kept."""
+) -> None:
+    """Trains a LoRA on the frozen base and writes the epochs that are kept; the last one has a second cosine."""
     settings = model.settings
     torch.manual_seed(settings.seed + 1)
     modules = kohya.attach(model.unet, model.text, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts, last = {"punk": settings.lora.batch}, settings.lora_epochs
+    per_epoch = settings.lora.steps // last
+    finish = checkpoint.with_suffix(".finish.ckpt") if checkpoint else None
+    if not (finish and finish.exists()):
+        loop = lora_loop(model, modules, settings.lora, checkpoint)
+        for epoch in range(loop.step // per_epoch or 1, last + 1):
+            loop.run(lambda step: model.loss(*batch(model, data, parts, step, LORA)), report, epoch * per_epoch)
+            loop.use(averages=True)
+            if epoch in settings.kept_epochs and epoch != last:
+                kohya.write(kohya.epoch_file(folder, settings, epoch), modules, settings, epoch)
+            loop.use(averages=epoch == last)
+    loop = lora_loop(model, modules, settings.lora_finish, finish)
+    loop.run(lambda step: model.loss(*batch(model, data, parts, step, LORA + 1)), report)
+    loop.use(averages=True)
+    kohya.write(kohya.epoch_file(folder, settings, last), modules, settings, last)
+
+
+def lora_loop(model: Denoiser, modules: dict[str, kohya.LowRank], leg: Leg, checkpoint: Path | None = None) -> Loop:
+    """A loop over the factors of a LoRA, whose sums it writes into the model after every step."""
+    settings = model.settings
     groups: dict[str, list[torch.nn.Parameter]] = {"lora_unet": [], "lora_te": []}
     for name, low in modules.items():
         groups["lora_te" if name.startswith("lora_te") else "lora_unet"] += [low.down, low.up]
-    loop = Loop(
-        groups=[
-            (groups["lora_unet"], settings.lora_lr),
-            (groups["lora_te"], settings.lora_lr * settings.lora_text_lr_factor),
-        ],
-        steps=settings.lora_epochs * settings.lora_epoch_steps,
+
+    def differentiate() -> None:
+        for low in modules.values():
+            low.differentiate()
+        for part in (model.unet, model.text):
+            part.zero_grad()
+
+    def write() -> None:
+        for low in modules.values():
+            low.write()
+
+    return Loop(
+        groups=[(groups["lora_unet"], leg.rate), (groups["lora_te"], leg.rate * settings.lora_text_rate)],
+        leg=leg,
         warmup=settings.warmup,
-        ema=0.98,
+        ema=settings.lora_ema,
+        differentiate=differentiate,
+        written=write,
         checkpoint=checkpoint,
         checkpoint_seconds=settings.checkpoint_seconds,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"punk": settings.base_batch}
-    for epoch in range(1, settings.lora_epochs + 1):
-        done = loop.step > epoch * settings.lora_epoch_steps
-        loop.run(
-            lambda step: model.loss(*_batch(model, data, parts, step, "lora")),
-            report,
-            epoch * settings.lora_epoch_steps,
-        )
-        if epoch in settings.kept_epochs and not done:
-            loop.use(averages=True)
-            kohya.write(kohya.epoch_file(folder, settings, epoch), modules, settings, epoch)
-            loop.use(averages=epoch == settings.lora_epochs)
-    return modules
 
 
-def _batch(
-    model: Denoiser, data: Dataset, parts: dict[str, int], step: int, stage: str
+def batch(
+    model: Denoiser, data: Dataset, parts: dict[str, int], step: int, stage: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Latents, token ids, timesteps and noise of a step, of so many pictures of each kind."""
     settings, device = model.settings, model.device
-    key = (settings.seed * 10 + STAGES.index(stage)) * 10_000_019 + step
+    key = (settings.seed * 10 + stage) * 10_000_019 + step
     generator = torch.Generator(device).manual_seed(key)
 
     def whole(high: int, count: int) -> Tensor:
@@ -126,14 +151,14 @@ def _batch(
 
     long = step % round(1 / settings.long) == 0
     latents, ids = zip(*(_pick(data, kind, count, whole, long) for kind, count in parts.items()), strict=True)
-    batch, words = torch.cat(latents).float(), torch.cat(ids)
-    count = len(batch)
+    clean, words = torch.cat(latents).float(), torch.cat(ids)
+    count = len(clean)
     chance = torch.rand(2, count, generator=generator, device=device)
     empty = (data.nothing.long if long else data.nothing.short[:, 0])[whole(2, count)]
     dropped = (chance[0] < settings.unconditional).view(-1, *[1] * (words.dim() - 1))
     words = torch.where(dropped, empty, words)
     steps = torch.where(chance[1] < settings.high_noise, 900 + whole(100, count), whole(1000, count))
-    return batch, words, steps, torch.randn(batch.shape, generator=generator, device=device)
+    return clean, words, steps, torch.randn(clean.shape, generator=generator, device=device)
 
 
 def _pick(data: Dataset, kind: str, count: int, whole, long: bool) -> tuple[Tensor, Tensor]:

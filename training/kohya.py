@@ -7,41 +7,53 @@ from pathlib import Path
 import torch
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from training.captions import STYLE
 from training.settings import Settings
 
 
 class LowRank(nn.Module):
-    """W -> W + (alpha / rank) * up @ down, for a Linear or a 1x1 Conv2d."""
+    """W -> W + (alpha / rank) * up @ down, written into a Linear or a 1x1 Conv2d in place.
 
-    def __init__(self, weight: Tensor, rank: int, alpha: int) -> None:
+    The chain rule from W's gradient to the factors is done by hand: the U-Net's graph stays the base's, so what was
+    compiled for the base serves the LoRA, and a step costs no more than one without it.
+    """
+
+    def __init__(self, weight: nn.Parameter, rank: int, alpha: int) -> None:
         super().__init__()
-        self.down = nn.Parameter(torch.empty(rank, *weight.shape[1:], device=weight.device, dtype=weight.dtype))
+        self._weight, self._base = weight, weight.detach().float().clone()
+        self.down = nn.Parameter(torch.empty(rank, *weight.shape[1:], device=weight.device))
         nn.init.kaiming_uniform_(self.down.data.flatten(1), a=5**0.5)
-        self.up = nn.Parameter(weight.new_zeros(weight.shape[0], rank, *([1] * (weight.dim() - 2))))
+        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, *[1] * (weight.dim() - 2), device=weight.device))
         self.scale = alpha / rank
 
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.scale * (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
+    @torch.no_grad()
+    def write(self) -> None:
+        """Puts the sum into the module."""
+        delta = (self.up.flatten(1) @ self.down.flatten(1)).view_as(self._base)
+        self._weight.copy_(self._base + self.scale * delta)
+
+    @torch.no_grad()
+    def differentiate(self) -> None:
+        """Gradients of the factors from the weight's."""
+        assert self._weight.grad is not None
+        slope = self.scale * self._weight.grad.float().flatten(1)
+        self.up.grad = (slope @ self.down.flatten(1).T).view_as(self.up)
+        self.down.grad = (self.up.flatten(1).T @ slope).view_as(self.down)
 
 
 def attach(unet: nn.Module, text_encoder: nn.Module, settings: Settings) -> dict[str, LowRank]:
-    """Adds a LowRank to every module that kohya trains, by kohya's names; everything else is frozen."""
+    """A LowRank for every module that kohya trains, by kohya's names."""
     found: dict[str, LowRank] = {}
     for prefix, model, inside in (
         ("lora_unet_", unet, ".attentions."),
         ("lora_te_text_model_", text_encoder, "layers."),
     ):
-        model.requires_grad_(requires_grad=False)
-        for path, module in list(model.named_modules()):
-            if inside not in path or not isinstance(module, nn.Linear | nn.Conv2d):
-                continue
-            low = LowRank(module.weight, settings.rank, settings.alpha)
-            parametrize.register_parametrization(module, "weight", low)
-            # transformers 5.6 dropped the level `text_model`, which kohya's names keep
-            found[prefix + path.removeprefix("text_model.").replace(".", "_")] = low
+        for path, module in model.named_modules():
+            if inside in path and isinstance(module, nn.Linear | nn.Conv2d):
+                # transformers 5.6 dropped the level `text_model`, which kohya's names keep
+                name = prefix + path.removeprefix("text_model.").replace(".", "_")
+                found[name] = LowRank(module.weight, settings.rank, settings.alpha)
     return found
 
 
@@ -58,6 +70,8 @@ def write(path: Path, modules: dict[str, LowRank], settings: Settings, epoch: in
 def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str) -> dict[str, str]:
     """kohya's metadata: every value is a string."""
     raw = save(tensors)
+    steps = epoch * (settings.lora.steps // settings.lora_epochs)
+    steps += settings.lora_finish.steps if epoch == settings.lora_epochs else 0
     body = raw[8 + int.from_bytes(raw[:8], "little") :]
     values: dict[str, object] = {
         "ss_v2": False,
@@ -72,14 +86,14 @@ def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str
         "ss_seed": settings.seed,
         "ss_epoch": epoch,
         "ss_num_epochs": settings.lora_epochs,
-        "ss_steps": epoch * settings.lora_epoch_steps,
-        "ss_max_train_steps": settings.lora_epochs * settings.lora_epoch_steps,
-        "ss_batch_size_per_device": settings.base_batch,
-        "ss_total_batch_size": settings.base_batch,
+        "ss_steps": steps,
+        "ss_max_train_steps": settings.lora.steps + settings.lora_finish.steps,
+        "ss_batch_size_per_device": settings.lora.batch,
+        "ss_total_batch_size": settings.lora.batch,
         "ss_num_train_images": settings.crisp,
-        "ss_learning_rate": settings.lora_lr,
-        "ss_unet_lr": settings.lora_lr,
-        "ss_text_encoder_lr": settings.lora_lr * settings.lora_text_lr_factor,
+        "ss_learning_rate": settings.lora.rate,
+        "ss_unet_lr": settings.lora.rate,
+        "ss_text_encoder_lr": settings.lora.rate * settings.lora_text_rate,
         "ss_lr_scheduler": "cosine",
         "ss_lr_warmup_steps": settings.warmup,
         "ss_optimizer": "torch.optim.adamw.AdamW(betas=(0.9, 0.99))",

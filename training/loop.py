@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.settings import Leg
+
 Report = Callable[[int, float], None]
 
 
@@ -20,9 +22,11 @@ class Loop:
     """
 
     groups: Sequence[tuple[list[nn.Parameter], float]]
-    steps: int
+    leg: Leg
     warmup: int
     ema: float
+    differentiate: Callable[[], None] | None = None  # called after each backward, before gradients are read
+    written: Callable[[], None] | None = None  # called after the parameters have changed
     checkpoint: Path | None = None
     checkpoint_seconds: float = 60.0
     step: int = field(default=0, init=False)
@@ -40,17 +44,19 @@ class Loop:
             for ours, theirs in ((self.masters, state["masters"]), (self.averages, state["averages"])):
                 torch._foreach_copy_(ours, theirs)
             self._optimizer.load_state_dict(state["optimizer"])
-            torch._foreach_copy_(self._live(), self.masters)
+            self.use(averages=False)
 
     def run(self, loss_of: Callable[[int], Tensor], report: Report | None = None, until: int | None = None) -> None:
-        """Steps up to `until`, or to the end; the parameters are then the averages only after `finish`."""
+        """Steps up to `until`, or to the end of the leg."""
         saved = time.monotonic()
-        while self.step < (self.steps if until is None else until):
+        while self.step < (self.leg.steps if until is None else until):
             loss = loss_of(self.step)
             loss.backward()
+            if self.differentiate:
+                self.differentiate()
             self._update()
             self.step += 1
-            if report and (self.step % 100 == 0 or self.step in (1, self.steps)):
+            if report and (self.step % 100 == 0 or self.step in (1, self.leg.steps)):
                 report(self.step, float(loss.detach()))
             if self.checkpoint and time.monotonic() - saved >= self.checkpoint_seconds:
                 self.save()
@@ -71,10 +77,9 @@ class Loop:
 
     def use(self, averages: bool) -> None:
         """Puts the averaged weights, or the trained ones, into the model."""
-        torch._foreach_copy_(self._live(), self.averages if averages else self.masters)
-
-    def _live(self) -> list[Tensor]:
-        return [param.detach() for param in self.params]
+        torch._foreach_copy_([param.detach() for param in self.params], self.averages if averages else self.masters)
+        if self.written:
+            self.written()
 
     def _update(self) -> None:
         for master, param in zip(self.masters, self.params, strict=True):
@@ -82,10 +87,10 @@ class Loop:
             param.grad = None
         nn.utils.clip_grad_norm_(self.masters, 1.0)
         warm = min(1.0, (self.step + 1) / max(self.warmup, 1))
-        rate = warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / self.steps)))
+        rate = warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / (self.leg.cosine or self.leg.steps))))
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         self._optimizer.step()
         keep = min(self.ema, (self.step + 1) / (self.step + 10))
         torch._foreach_lerp_(self.averages, self.masters, 1 - keep)
-        torch._foreach_copy_(self._live(), self.masters)
+        self.use(averages=False)

@@ -37,7 +37,7 @@ def draw(traits: Traits, rng: np.random.Generator, background: RGB | None = None
     `background` replaces the colour behind the traits' background word, for captions that give a hex code.
     """
     tone = background or BACKGROUNDS[traits.background]
-    canvas = Canvas(_backdrop(traits, tone, rng), rng)
+    canvas = Canvas(_backdrop(traits, tone), rng)
     canvas.masks["background"] = np.ones((GRID, GRID), bool)
     head = _head(traits, rng)
     hair = _hair_paint(traits, rng)
@@ -60,21 +60,18 @@ def draw(traits: Traits, rng: np.random.Generator, background: RGB | None = None
     return Portrait(cells=canvas.cells, masks=canvas.masks, traits=traits, background=tone)
 
 
-def _backdrop(traits: Traits, tone: RGB, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _backdrop(traits: Traits, tone: RGB) -> NDArray[np.uint8]:
     cells = np.empty((GRID, GRID, 3), np.uint8)
     cells[:] = tone
     second = np.array(BACKGROUNDS[traits.second] if traits.second else ramp(tone, 0.75)[3 if sum(tone) < 420 else 1])
-    along = (rows, columns, (rows + columns) // 2)[int(rng.integers(3))]
     if traits.pattern == "checkered":
-        size = int(rng.integers(2, 5))
-        cells[(rows // size + columns // size) % 2 == 1] = second
+        cells[(rows // 3 + columns // 3) % 2 == 1] = second
     elif traits.pattern == "striped":
-        size = int(rng.integers(2, 4))
-        cells[(along // size) % 2 == 1] = second
+        cells[(columns // 2) % 2 == 1] = second
     elif traits.pattern == "split":
-        cells[along >= GRID // 2] = second
+        cells[columns >= GRID // 2] = second
     elif traits.pattern == "gradient":
-        step = (along // 4)[..., None] / 5
+        step = (rows // 4)[..., None] / 5
         cells[:] = (np.array(tone) * (1 - step) + second * step).round()
     return cells
 

@@ -4,31 +4,41 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Leg:
+    """A stretch of training with one optimizer: steps, pictures a step, peak rate of its cosine."""
+
+    steps: int
+    batch: int
+    rate: float
+    cosine: int | None = None  # the cosine's length where the leg ends before it does
+    mosaics: float = 0.0  # of the base's pictures are pixel art, under captions that call it a mosaic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Sizes, seeds and lengths of the three stages: VAE, base (text encoder and U-Net), LoRA."""
 
     seed: int = 24
     portraits: int = 48_000
-    crisp: int = 24_000  # of the portraits, how many are also rendered as pixel art: for the LoRA, and as mosaics
-    captions: int = 3  # a portrait
-    long: float = 0.1  # of the captions have more than 75 tokens and are encoded in kohya's 227-token form
+    crisp: int = 24_000  # of the portraits are also rendered as pixel art: for the LoRA, and as mosaics
+    captions: int = 3  # a portrait, beside a long one
+    long: float = 0.1  # of the steps read long captions, in kohya's 227-token form
 
     vae_channels: tuple[int, ...] = (16, 32, 64, 64)
-    vae_steps: int = 6_000
-    vae_batch: int = 64
+    vae: Leg = Leg(steps=1615, batch=64, rate=2e-3)
     vae_crop: int = 256
-    vae_lr: float = 2e-3
     vae_noise: float = 0.25  # at most, in standard deviations of the latents: the decoder forgives the U-Net's errors
 
     unet_channels: tuple[int, ...] = (64, 96, 112)
     text_width: int = 64
     text_layers: int = 3
 
-    base_steps: int = 4_000
-    base_batch: int = 256
-    base_lr: float = 1e-3
-    text_lr_factor: float = 2.0
-    mosaics: float = 0.2  # of the base's pictures are pixel art, under captions that call it a mosaic
+    # the second leg is where the U-Net learns edges that are as sharp as cells
+    base: tuple[Leg, ...] = (
+        Leg(steps=1116, cosine=2453, batch=256, rate=1e-3, mosaics=0.2),
+        Leg(steps=3283, batch=128, rate=8e-4, mosaics=0.5),
+    )
+    text_rate: float = 2.0  # of the text encoder, times the U-Net's
     high_noise: float = 0.15  # of the timesteps are drawn from 900-999, where only the words can tell
     unconditional: float = 0.1  # of the captions are replaced by the empty one or by the negative prompt
     ema: float = 0.998
@@ -36,37 +46,33 @@ class Settings:
 
     rank: int = 32
     alpha: int = 16
+    lora: Leg = Leg(steps=1000, batch=128, rate=2e-3)
+    lora_finish: Leg = Leg(steps=370, batch=128, rate=1e-3)  # belongs to the last epoch
     lora_epochs: int = 10
-    lora_steps: int = 1_500
-    lora_lr: float = 2e-3
-    lora_text_lr_factor: float = 0.5
+    lora_text_rate: float = 0.5
+    lora_ema: float = 0.98
     kept_epochs: tuple[int, ...] = (1, 4, 7, 10)
 
     checkpoint_seconds: float = 60.0
 
-    @property
-    def lora_epoch_steps(self) -> int:
-        return self.lora_steps // self.lora_epochs
-
 
 FULL = Settings()
 TINY = Settings(
-    portraits=16,
-    crisp=8,
+    portraits=12,
+    crisp=6,
     captions=2,
     vae_channels=(8, 8, 8, 8),
-    vae_steps=3,
-    vae_batch=2,
-    vae_crop=64,
+    vae=Leg(steps=2, batch=4, rate=1e-3),
+    vae_crop=32,
     unet_channels=(16, 16, 16),
     text_width=16,
     text_layers=1,
-    base_steps=4,
-    base_batch=4,
+    base=(Leg(steps=2, batch=2, rate=1e-3), Leg(steps=2, batch=2, rate=1e-3, mosaics=0.5)),
     rank=4,
     alpha=2,
+    lora=Leg(steps=4, batch=2, rate=1e-3),
+    lora_finish=Leg(steps=2, batch=2, rate=1e-3),
     lora_epochs=2,
-    lora_steps=4,
     warmup=1,
     kept_epochs=(1, 2),
     checkpoint_seconds=0.0,

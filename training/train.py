@@ -46,10 +46,13 @@ def train(settings: Settings, out: Path, work: Path, device: torch.device, bpe: 
         say("vae, {}: {:.1f} dB, with noise {:.1f} dB".format(kind, *psnr(vae, portraits[:16], kind, device)))
     data = dataset.build(settings, portraits, vae.to(dtype), tokenizer, device)
     say("latents and tokens ready")
-    model = Denoiser(settings, device, dtype)
-    if not restore(work / "base.safetensors", unet=model.unet, text=model.text):
-        train_base(model, data, work / "base.ckpt", say.reporter("base", lambda: model.gauge(data, "soft")))
-        keep(work / "base.safetensors", unet=model.unet, text=model.text)
+    model = Denoiser(settings, device, dtype, compiled=device.type == "cuda")
+    for leg in range(len(settings.base)):
+        result = work / f"base-{leg}.safetensors"
+        if not restore(result, unet=model.unet, text=model.text):
+            say_base = say.reporter(f"base, leg {leg}", lambda: model.gauge(data, "soft"))
+            train_base(model, data, leg, work / f"base-{leg}.ckpt", say_base)
+            keep(result, unet=model.unet, text=model.text)
     # fp16 first: the LoRA is trained on the weights that are published
     for part in (model.unet, model.text):
         part.half().to(dtype)
@@ -62,7 +65,7 @@ def publish(settings: Settings, out: Path, work: Path) -> None:
     """The stages' results as a pipeline in fp16."""
     vae, unet, text = models.build_vae(settings), models.build_unet(settings), models.build_text_encoder(settings)
     restore(work / "vae.safetensors", vae=vae)
-    restore(work / "base.safetensors", unet=unet, text=text)
+    restore(work / f"base-{len(settings.base) - 1}.safetensors", unet=unet, text=text)
     models.save_pipeline(out, models.write_tokenizer(out / "tokenizer"), text, unet, vae)
 
 

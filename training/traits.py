@@ -129,7 +129,7 @@ def sample(rng: np.random.Generator) -> Traits:
     hair = _pick(rng, STYLES[kind])
     if hair == "bald" and rng.random() < (0.75 if kind == "lady" else 0.3):
         hair = _pick(rng, STYLES[kind][1:-1])
-    pattern = "solid" if rng.random() < 0.76 else _pick(rng, PATTERNS[1:])
+    pattern = "solid" if rng.random() < 0.68 else _pick(rng, PATTERNS[1:])
     background = _pick(rng, list(BACKGROUNDS))
     others = [name for name in BACKGROUNDS if name != background]
     roll = rng.random()
