@@ -85,3 +85,11 @@ def portraits(folder: Path) -> list[np.ndarray]:
     """Hand-made portraits: every 24x24 picture of a folder, in the order of their names."""
     arts = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
     return [art for art in arts if art.shape == (24, 24, 3)]
+
+
+def generated(count: int, seed: int) -> list[np.ndarray]:
+    """Portraits drawn by rule, of the project itself."""
+    from training.portraits import draw, sample
+
+    streams = (np.random.default_rng([seed, number, 24]) for number in range(count))
+    return [draw(sample(rng), rng).cells for rng in streams]

@@ -6,6 +6,7 @@ from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 
 STEP = 4.0  # CIEDE2000 from the background nearby
+ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
 WIDE = 5.0  # 95% of a plain background lies this near to its own colour
 LEAST = 0.12  # of the cells, less is no background
 
@@ -36,7 +37,8 @@ def find_background(means: Floats, owner: Ints, side: int) -> tuple[Bools, bool]
         if not edge.any():
             break
         near = _box(np.dstack([picture * mask[..., None], mask.astype(np.float32)]))[edge]
-        joins = ciede2000(lab(picture[edge]), lab(near[:, :3] / near[:, 3:])) < STEP
+        away = ciede2000(lab(picture[edge]), lab(near[:, :3] / near[:, 3:]))
+        joins = away < np.where(_beside(mask)[edge] >= 3, ALONE, STEP)
         if not joins.any():
             break
         mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
@@ -59,6 +61,12 @@ def _grow(mask: Bools) -> Bools:
     wide[:, 1:] |= mask[:, :-1]
     wide[:, :-1] |= mask[:, 1:]
     return wide
+
+
+def _beside(mask: Bools) -> Ints:
+    """Of each cell's four neighbours, how many are in the mask; past the border counts as in."""
+    wide = np.pad(mask, 1, constant_values=True).astype(np.intp)
+    return wide[2:, 1:-1] + wide[:-2, 1:-1] + wide[1:-1, 2:] + wide[1:-1, :-2]
 
 
 def _box(values: Floats) -> Floats:

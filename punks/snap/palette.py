@@ -7,9 +7,10 @@ import numpy as np
 from punks.snap.art import Floats, Ints
 from punks.snap.color import ciede2000, lab
 
-# Radii in CIEDE2000 under which two groups are one colour, by the size of the smaller: one cell may be an outlier
-# of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py.
-RADII = ((1, 3.0), (3, 2.5), (1 << 30, 2.2))
+# Under which two groups are one colour, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
+# an outlier of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py.
+RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
+FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
 BLACK = 8  # a colour whose brightest channel is no more is pure black
@@ -22,7 +23,7 @@ def group(means: Floats, slack: float = 1.0) -> Ints:
     np.add.at(total, owner, means)
     count = np.bincount(owner).astype(np.float32)
     while len(count) > 1:
-        first, second = _closest(lab(total / count[:, None]), count, slack)
+        first, second = _closest(total / count[:, None], count, slack)
         if not len(first):
             break
         # Pairs that are each other's nearest merge at once: the same tree as one by one, in a few rounds.
@@ -83,14 +84,19 @@ def _leaders(means: Floats) -> Ints:
     return owner
 
 
-def _closest(points: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
+def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
     """Pairs of groups that are each other's nearest, and near enough to be one colour."""
+    points = lab(middle)
     norm = (points**2).sum(1)
     flat = norm[:, None] + norm - 2 * points @ points.T
     one, two = np.nonzero(np.triu(flat < REACH**2, 1))
     size = np.minimum(count[one], count[two])
-    radius = np.select([size <= cells for cells, _ in RADII], [r for _, r in RADII]) * slack
-    ratio = ciede2000(points[one], points[two]) / radius
+    smaller = [size <= cells for cells, _, _ in RADII]
+    radius = np.select(smaller, [row[1] for row in RADII])
+    levels = np.select(smaller, [row[2] for row in RADII])
+    gap = ciede2000(points[one], points[two])
+    noise = np.sqrt(((middle[one] - middle[two]) ** 2).sum(1)) / levels
+    ratio = np.minimum(gap / radius, np.maximum(noise, gap / FAR)) / slack
     table = np.full((len(points), len(points)), np.inf, np.float32)
     table[one, two] = table[two, one] = ratio
     best = np.argmin(table, axis=1)
