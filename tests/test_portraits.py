@@ -72,7 +72,7 @@ def test_the_reader_agrees_with_the_generator() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_caption_keeps_its_first_two_tags_and_names_what_is_drawn(seed: int) -> None:
     traits = sample(rng(seed))
-    tags = caption(traits, rng(seed), Wording(drop=0)).split(", ")
+    tags = caption(traits, rng(seed), Wording(drop=0, sparse=0, loose=0)).split(", ")
     assert tuple(tags[:2]) == STYLE
     assert sorted(set(tags) - set(ENDING)) == sorted(set(prompt(traits).split(", ")) - set(ENDING))
 
@@ -91,7 +91,7 @@ def test_the_prompt_follows_the_owners_template() -> None:
 
 def test_captions_can_be_long_and_can_leave_the_style_out() -> None:
     traits = sample(rng(5))
-    long = [caption(traits, rng(seed), Wording(long=1)) for seed in range(20)]
+    long = [caption(traits, rng(seed), Wording(long=1, sparse=0)) for seed in range(20)]
     assert all(len(text.split()) > 55 for text in long)
     plain = caption(traits, rng(5), Wording(style=0))
     assert not any(word in plain for word in (*STYLE, *ENDING, "punk"))

@@ -58,8 +58,8 @@ class Settings:
 
 FULL = Settings()
 TINY = Settings(
-    portraits=12,
-    crisp=6,
+    portraits=4,
+    crisp=2,
     captions=2,
     vae_channels=(8, 8, 8, 8),
     vae=Leg(steps=2, batch=4, rate=1e-3),

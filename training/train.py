@@ -43,7 +43,11 @@ def train(settings: Settings, out: Path, work: Path, device: torch.device, bpe: 
         vae = train_vae(settings, portraits, device, dtype, work / "vae.ckpt", say.reporter("vae"))
         keep(work / "vae.safetensors", vae=vae)
     for kind in ("soft", "punk"):
-        say("vae, {}: {:.1f} dB, with noise {:.1f} dB".format(kind, *psnr(vae, portraits[:16], kind, device)))
+        say(
+            "vae, {}: {:.1f} dB, with noise {:.1f} dB".format(
+                kind, *psnr(vae, portraits[: settings.vae.batch // 4], kind, device)
+            )
+        )
     data = dataset.build(settings, portraits, vae.to(dtype), tokenizer, device)
     say("latents and tokens ready")
     model = Denoiser(settings, device, dtype, compiled=device.type == "cuda")

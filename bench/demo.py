@@ -1,0 +1,170 @@
+"""What the embedded model can do: prompts obeyed, flat cells, soft base, variety. Prints one table.
+
+`python -m bench.demo` paints through the product's own path; `--prompts 8 --variety 0` is a quick look. Held-out
+prompts come from a seed of the portrait generator that training never used.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from punks import Recipe
+from punks.generate import Punk, Studio
+from punks.snap.art import edges
+from training.captions import FILLERS, prompt
+from training.dataset import make
+from training.portraits import GRID, Traits, sample
+from training.reading import PARTS, Reading, asked, read
+from training.settings import FULL
+
+HELD_OUT = 9000
+ONE_PROMPT = "lady, red curly hair, green eyes, medium skin, teal background"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--soft", type=int, default=64, help="pictures without the LoRA")
+    parser.add_argument("--long", type=int, default=32, help="prompts of more than 75 tokens")
+    parser.add_argument("--variety", type=int, default=256, help="seeds of one prompt")
+    parser.add_argument("--samples", type=int, default=1000, help="pictures compared with the training portraits")
+    parser.add_argument("--epochs", type=int, nargs="*", default=[1, 4, 7, 10])
+    parser.add_argument("--epoch-prompts", type=int, default=32)
+    parser.add_argument("--sheet", type=Path, help="write the first 64 paintings here")
+    args = parser.parse_args()
+    studio, traits = Studio(), held_out(max(args.prompts, args.soft, args.long, args.epoch_prompts))
+
+    obeyed = [(one, seed) for seed in range(args.seeds) for one in traits[: args.prompts]]
+    if obeyed:
+        start = time.perf_counter()
+        punks = paint(studio, [recipe(prompt(one), seed) for one, seed in obeyed])
+        row("seconds a picture", f"{(time.perf_counter() - start) / len(punks):.2f}", "<= 6")
+        report_obedience([one for one, _ in obeyed], punks)
+        report_flatness("scale 1", punks)
+        if args.sheet:
+            write_sheet(args.sheet, [one.painting for one in punks[:64]])
+    for scale in (0.0, 0.5) if args.soft else ():
+        base = paint(studio, [recipe(prompt(one), 0, lora_scale=scale) for one in traits[: args.soft]])
+        report_flatness(f"scale {scale:g}", base)
+        report_background(f"scale {scale:g}", traits, base)
+    for epoch in args.epochs if args.epoch_prompts else ():
+        punks = paint(studio, [recipe(prompt(one), 0, epoch=epoch) for one in traits[: args.epoch_prompts]])
+        right = [
+            flag for one, punk in zip(traits, punks, strict=False) for flag in flags(read(punk.art.cells, one), one)
+        ]
+        row(f"epoch {epoch}: traits right", percent(right), "rising")
+    if args.long:
+        report_long(studio, traits[: args.long])
+    if args.variety:
+        punks = paint(studio, [recipe(ONE_PROMPT, seed) for seed in range(args.variety)])
+        row(
+            f"different pictures of {args.variety} seeds",
+            str(len({one.art.cells.tobytes() for one in punks})),
+            ">= 200 of 256",
+        )
+    if args.samples:
+        others = [(prompt(one), 2000 + i) for i, one in enumerate(held_out(args.samples))]
+        punks = paint(studio, [recipe(*one) for one in others])
+        known = {make(FULL.seed, FULL.captions, i).cells.tobytes() for i in range(FULL.portraits)}
+        row(
+            f"training portraits among {args.samples}", str(sum(one.art.cells.tobytes() in known for one in punks)), "0"
+        )
+
+
+def held_out(count: int) -> list[Traits]:
+    """Traits that training never drew."""
+    return [sample(np.random.default_rng([HELD_OUT, i])) for i in range(count)]
+
+
+def recipe(text: str, seed: int, **fields: float) -> Recipe:
+    """The demo's recipe with default settings."""
+    return Recipe(prompt=text, variant="demo", seed=seed, **fields)
+
+
+def paint(studio: Studio, recipes: Sequence[Recipe]) -> list[Punk]:
+    """All recipes through the product's path."""
+    return list(studio.generate_all(recipes))
+
+
+def report_obedience(traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
+    """The table of what was asked and what is seen."""
+    found = [read(punk.art.cells, one) for one, punk in zip(traits, punks, strict=True)]
+    gaps = [one.background for one in found if one.background is not None]
+    row("background within dE 15", percent([gap <= 15 for gap in gaps]), ">= 98%")
+    row("background, mean dE", f"{np.mean(gaps):.1f}", "")
+    row("skin", percent([one.skin for one in found]), ">= 97%")
+    row("eyes", percent([one.eyes for one in found if one.eyes is not None]), ">= 95%")
+    row("hair colour", percent([one.hair for one in found if one.hair is not None]), ">= 93%")
+    for part in PARTS:
+        pairs = [(one.parts[part], asked(who, part)) for one, who in zip(found, traits, strict=True)]
+        row(f"{part} when asked", percent([seen for seen, wanted in pairs if wanted]), ">= 90%")
+        row(f"no {part} when not", percent([not seen for seen, wanted in pairs if not wanted]), ">= 90%")
+
+
+def flags(found: Reading, traits: Traits) -> list[bool]:
+    """Every trait that can be judged, right or wrong."""
+    judged = [found.skin, *(flag for flag in (found.eyes, found.hair) if flag is not None)]
+    judged += [] if found.background is None else [found.background <= 15]
+    return judged + [found.parts[part] == asked(traits, part) for part in PARTS]
+
+
+def report_flatness(name: str, punks: Sequence[Punk]) -> None:
+    """How flat the cells are, and whether the snapper sees a grid."""
+    row(f"{name}: std inside cells", f"{np.median([spread(one.painting) for one in punks]):.2f}", "<= 1.5 at scale 1")
+    row(f"{name}: a grid is seen", percent([one.art.has_grid for one in punks]), "<= 10% at scale 0")
+    row(f"{name}: grid confidence", f"{np.median([one.art.confidence for one in punks]):.2f}", "high at scale 1")
+
+
+def report_background(name: str, traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
+    """The background alone: other known cells hold for pictures on the grid only."""
+    gaps = [read(punk.art.cells, one).background for one, punk in zip(traits, punks, strict=False)]
+    row(f"{name}: background within dE 15", percent([gap <= 15 for gap in gaps if gap is not None]), "obeyed")
+
+
+def report_long(studio: Studio, traits: Sequence[Traits]) -> None:
+    """The background's colour, named last after more than 75 tokens."""
+    solid = [one for one in traits if one.pattern == "solid"]
+    texts: list[str] = []
+    for one in solid:
+        tags = prompt(one).split(", ")
+        last = next(tag for tag in tags if tag.endswith(" background"))
+        texts.append(", ".join([*(tag for tag in tags if tag != last), *FILLERS[:9], last]))
+    report_background("long prompt", solid, paint(studio, [recipe(text, 0) for text in texts]))
+
+
+def spread(painting: Image.Image) -> float:
+    """Mean standard deviation of the levels in the middle 13x13 pixels of each cell."""
+    pixels = np.asarray(painting.convert("RGB"), np.float32)
+    borders = edges(len(pixels), GRID)
+    middle = ((borders[:-1] + borders[1:]) // 2)[:, None] + np.arange(-6, 7)
+    core = pixels[middle[:, None, :, None], middle[None, :, None, :]]
+    return float(core.reshape(GRID, GRID, -1, 3).std(2).mean())
+
+
+def percent(results: Sequence[bool]) -> str:
+    """`97.5% of 40`."""
+    return f"{100 * np.mean(results):.1f}% of {len(results)}" if results else "none to judge"
+
+
+def row(name: str, value: str, bar: str) -> None:
+    """One line of the table, at once."""
+    print(f"{name:<34} {value:>16}   {bar}", flush=True)
+
+
+def write_sheet(path: Path, paintings: Sequence[Image.Image], side: int = 120) -> None:
+    """The paintings in their order, unselected, eight a row."""
+    sheet = Image.new("RGB", (8 * side, -(-len(paintings) // 8) * side))
+    for place, painting in zip(itertools.product(range(len(paintings) // 8 + 1), range(8)), paintings, strict=False):
+        sheet.paste(painting.resize((side, side), Image.Resampling.LANCZOS), (place[1] * side, place[0] * side))
+    sheet.quantize(256).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
