@@ -37,9 +37,7 @@ def peers() -> dict[str, Method]:
         def known(painting: np.ndarray) -> np.ndarray:
             color = config.ColorConfig()
             mesh = (BORDERS, BORDERS)
-            small = image.downsample(
-                Image.fromarray(painting), mesh, skip_quantization=True, color_config=color
-            )
+            small = image.downsample(Image.fromarray(painting), mesh, skip_quantization=True, color_config=color)
             small = colors.merge_output_colors(small, color.dominant, alpha_threshold=color.alpha_threshold)
             return np.asarray(small.convert("RGB"))
 

@@ -8,6 +8,7 @@ from punks.snap.color import ciede2000, lab
 STEP = 4.0  # CIEDE2000 from the background nearby
 ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
 WIDE = 5.0  # 95% of a plain background lies this near to its own colour
+LEVELS = 8.0  # in RGB, what a group of its own is away from the background
 LEAST = 0.12  # of the cells, less is no background
 
 
@@ -28,22 +29,27 @@ def find_background(means: Floats, owner: Ints, side: int) -> tuple[Bools, bool]
         return np.zeros((side, side), bool), False
     picture = means.reshape(side, side, 3)
     size = np.bincount(owner)
-    colour = lab(np.median(means[mask.ravel()], axis=0))
-    centres = lab(np.stack([np.bincount(owner, means[:, c]) for c in range(3)], -1) / np.maximum(size, 1)[:, None])
-    own = (size >= 6) & (ciede2000(centres, colour) > 3.0)
+    middle = np.median(means[mask.ravel()], axis=0)
+    colour = lab(middle)
+    centres = np.stack([np.bincount(owner, means[:, c]) for c in range(3)], -1) / np.maximum(size, 1)[:, None]
+    bold = (ciede2000(lab(centres), colour) > 3.0) & (np.sqrt(((centres - middle) ** 2).sum(1)) > LEVELS)
+    own = (size >= 6) & bold
     barred = own[owner].reshape(side, side)
     for _ in range(2 * side):
         edge = _grow(mask) & ~mask & ~barred
         if not edge.any():
             break
         near = _box(np.dstack([picture * mask[..., None], mask.astype(np.float32)]))[edge]
-        away = ciede2000(lab(picture[edge]), lab(near[:, :3] / near[:, 3:]))
-        joins = away < np.where(_beside(mask)[edge] >= 3, ALONE, STEP)
+        local = near[:, :3] / near[:, 3:]
+        away = ciede2000(lab(picture[edge]), lab(local))
+        alone = _beside(mask)[edge] >= 3
+        faint = np.sqrt(((picture[edge] - local) ** 2).sum(1)) < 2 * LEVELS
+        joins = (away < np.where(alone, ALONE, STEP)) | (alone & faint)
         if not joins.any():
             break
         mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
     away = ciede2000(lab(picture[mask]), colour)
-    return mask, bool(np.percentile(away, 95) < WIDE and (core & mask).sum() > 0.6 * mask.sum())
+    return mask, bool(np.percentile(away, 95) < WIDE and (core & mask).sum() > 0.4 * mask.sum())
 
 
 def _reach(seed: Bools, allowed: Bools) -> Bools:
