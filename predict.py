@@ -1,41 +1,48 @@
-"""What Cog and Replicate run: an HTTP request becomes a Recipe, a Punk becomes files.
+"""What Cog and Replicate run: inputs in, pictures out.
 
 Cog reads the signature without running it, so every choice, bound and default is a literal here; a test pins them to
 the registry and to Recipe.
 """
 
-import tempfile
-from pathlib import Path as File
+import dataclasses
 from typing import Optional
 
 from cog import BaseModel, BasePredictor, Input, Path
 
-from punks import Punk, Recipe, Studio
-from punks.png import write_png
+from punks.service import Service, default_variant
 
 
 class Output(BaseModel):
-    """One request's pictures, in the order of their seeds; every list has one entry a picture."""
+    """One request's pictures, in the order of their seeds; every list has one entry a picture.
+
+    `images` are enlarged, `pixels` 24x24; `palettes` are hex colours with commas, as the input `palette` takes them.
+    """
 
     images: list[Path]
     pixels: list[Path]
     seeds: list[int]
-    palettes: list[list[str]]
+    palettes: list[str]
     confidences: list[float]
     recipes: list[str]
+    paintings: Optional[list[Path]] = None
 
 
 class Predictor(BasePredictor):
     def setup(self) -> None:
-        """Loads the default variant and paints once, so that the first request finds everything warm."""
-        self.studio = Studio()
-        self.studio.generate(Recipe(prompt="warm up", num_inference_steps=1))
+        """Loads a variant and paints once, so that the first request finds everything warm."""
+        self.service = Service()
+        self.service.warm_up(default_variant())
+
+    def healthcheck(self) -> bool:
+        """Whether the device still computes."""
+        return self.service.healthy()
 
     def predict(
         self,
-        prompt: str = Input(description="What to paint, in words."),
+        prompt: str = Input(description="What to paint, in words.", max_length=4000),
         negative_prompt: str = Input(
             default="blurry, smooth, gradients, antialiased, photography, realistic, 3d render",
+            max_length=4000,
             description="What to keep out of the painting.",
         ),
         variant: str = Input(
@@ -70,6 +77,7 @@ class Predictor(BasePredictor):
         ),
         palette: str = Input(
             default="auto",
+            max_length=4000,
             description="auto, prompt (the hex colours named in the prompt), or hex colours with commas between them.",
         ),
         colors: Optional[int] = Input(
@@ -77,32 +85,31 @@ class Predictor(BasePredictor):
         ),
         background: str = Input(
             default="keep",
+            max_length=40,
             description="keep, solid, transparent, or the colour that the background becomes (a name or #rrggbb).",
         ),
         output_size: int = Input(default=1024, ge=24, le=4096, description="Side of the enlarged picture in pixels."),
+        output_format: str = Input(
+            default="png", choices=["png", "webp"], description="How the enlarged picture is stored; both are lossless."
+        ),
+        return_painting: bool = Input(default=False, description="Also return what was painted before restoration."),
+        image: Optional[Path] = Input(  # noqa: B008
+            default=None, description="A picture to start from; it is cropped to a square, and white where transparent."
+        ),
+        prompt_strength: float = Input(
+            default=0.8,
+            ge=0,
+            le=1,
+            description="How far the painting may leave the picture that it starts from; 1 is all the way.",
+        ),
     ) -> Output:
         """Paints `num_outputs` punks."""
-        given = {name: value for name, value in locals().items() if name not in ("self", "num_outputs")}
-        recipe = Recipe.from_dict({name: value for name, value in given.items() if value is not None})
-        punks = list(self.studio.generate_all(recipe.outputs(num_outputs), progress))
-        return output(punks, File(tempfile.mkdtemp(prefix="punks-")))
+        inputs = {name: value for name, value in locals().items() if name != "self"}
+        return Output(**self.service.answer(inputs, self.record_metric))
 
 
-def progress(step: int, steps: int) -> None:
-    """A line that Replicate's clients parse as progress (the form of tqdm)."""
-    print(f"{step * 100 // steps:3d}%|{'#' * (step * 10 // steps):10s}| {step}/{steps}", flush=True)
-
-
-def output(punks: list[Punk], folder: File) -> Output:
-    """Writes the pictures into the folder."""
-    for punk in punks:
-        write_png(punk.image, folder / f"punk-{punk.recipe.seed}.png", punk.recipe)
-        write_png(punk.art.enlarge(24), folder / f"punk-{punk.recipe.seed}-24.png", punk.recipe)
-    return Output(
-        images=[Path(folder / f"punk-{punk.recipe.seed}.png") for punk in punks],
-        pixels=[Path(folder / f"punk-{punk.recipe.seed}-24.png") for punk in punks],
-        seeds=[punk.recipe.seed for punk in punks],
-        palettes=[punk.art.hexes for punk in punks],
-        confidences=[punk.art.confidence for punk in punks],
-        recipes=[punk.recipe.to_json() for punk in punks],
-    )
+# an image is built from the literals above; script/serve --variant names another default for requests
+Predictor.predict.__defaults__ = tuple(
+    dataclasses.replace(one, default=default_variant()) if one.default == "sd15-perfect" else one
+    for one in Predictor.predict.__defaults__ or ()
+)

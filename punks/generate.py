@@ -5,8 +5,10 @@ import itertools
 import logging
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -16,6 +18,7 @@ from punks.errors import RecipeError
 from punks.prompts import complete, hex_colors
 from punks.recipe import Recipe, explicit_palette
 from punks.snap import PixelArt, snap
+from punks.start import starting_picture
 
 if TYPE_CHECKING:
     from punks.pipeline import Painter
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 class Punk:
     """What a recipe became. `painting` is RGB at the base's side, `image` the art enlarged to `output_size`.
 
-    `prompt` is the text that was painted, template included; `seconds` what each stage took (a batch shares them).
+    `prompt` is the text that was painted, template included; `seconds` its share of what each stage took.
     """
 
     recipe: Recipe
@@ -40,10 +43,13 @@ class Punk:
 
 
 class Studio:
-    """Owns the warm base models of a process. Nothing is loaded before the first recipe needs it."""
+    """Owns the warm base models of a process. Nothing is loaded before the first recipe needs it.
+
+    Bases used last stay, as many as fit in `PUNKS_VRAM_GB`, by default 80% of the device's memory.
+    """
 
     def __init__(self) -> None:
-        self._painters: dict[str, Painter] = {}
+        self._painters: OrderedDict[str, Painter] = OrderedDict()
 
     def painter(self, variant: str, epoch: int | None = None) -> "Painter":
         """The warm painter of a variant's base, loaded on first use. Raises WeightsError, DeviceError."""
@@ -52,22 +58,33 @@ class Studio:
             weights.require(row, epoch or row.epoch)
             # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            from punks.pipeline import Painter  # brings torch along, whose OpenMP reads the line above
+            from punks.memory import make_room  # both bring torch along, whose OpenMP reads the line above
+            from punks.pipeline import Painter
 
+            make_room(self._painters, row)
             self._painters[row.base.name] = Painter(row)
+        self._painters.move_to_end(row.base.name)
         return self._painters[row.base.name]
 
-    def generate(self, recipe: Recipe, on_step: OnStep | None = None) -> Punk:
-        """Paints one recipe."""
-        return next(self.generate_all([recipe], on_step))
+    def healthy(self) -> bool:
+        """Whether the device of every painter still computes."""
+        return all(painter.healthy() for painter in list(self._painters.values()))
 
-    def generate_all(self, recipes: Sequence[Recipe], on_step: OnStep | None = None) -> Iterator[Punk]:
+    def generate(self, recipe: Recipe, on_step: OnStep | None = None, image: Path | None = None) -> Punk:
+        """Paints one recipe."""
+        return next(self.generate_all([recipe], on_step, image))
+
+    def generate_all(
+        self, recipes: Sequence[Recipe], on_step: OnStep | None = None, image: Path | None = None
+    ) -> Iterator[Punk]:
         """Paints recipes that differ in prompt and seed only, in their order, as many at once as the device likes.
 
-        `on_step(step, steps)` counts the denoising steps of all of them. Raises PunkError.
+        `on_step(step, steps)` counts the denoising steps of all of them; `image` is the file that the recipes start
+        from, if they name one. Raises PunkError.
         """
         for recipe in recipes:
             palette_of(recipe)
+        picture = starting_picture(recipes[0], image)
         row = variants.variant(recipes[0].variant)
         if row.failed:
             log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
@@ -76,13 +93,14 @@ class Studio:
         groups = list(_batches(pairs, painter))
         for done, group in enumerate(groups):
             report = on_step and functools.partial(_count, on_step, done, len(groups))
-            paintings = painter.paint([recipe for recipe, _ in group], [prompt for _, prompt in group], report)
+            paintings = painter.paint([recipe for recipe, _ in group], [prompt for _, prompt in group], report, picture)
             for (recipe, prompt), painting in zip(group, paintings.images, strict=True):
                 start = time.perf_counter()
                 art = restore(painting, recipe)
-                image = art.enlarge(recipe.output_size)
-                seconds = {**paintings.seconds, "snap": time.perf_counter() - start}
-                yield Punk(recipe=recipe, prompt=prompt, painting=painting, art=art, image=image, seconds=seconds)
+                enlarged = art.enlarge(recipe.output_size)
+                seconds = {stage: total / len(group) for stage, total in paintings.seconds.items()}
+                seconds["snap"] = time.perf_counter() - start
+                yield Punk(recipe=recipe, prompt=prompt, painting=painting, art=art, image=enlarged, seconds=seconds)
 
 
 def _batches(pairs: Sequence[tuple[Recipe, str]], painter: "Painter") -> Iterator[list[tuple[Recipe, str]]]:

@@ -96,6 +96,12 @@ class LoraSlot:
         self._read: OrderedDict[object, Factors] = OrderedDict()
         self._holds: object = None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pristine copies and the LoRAs read last take."""
+        pristine = sum(tensor.nbytes for tensor in self._pristine.values())
+        return pristine + sum(map(_nbytes, self._read.values()))
+
     def check(self, file: LoraFile) -> None:
         """Raises LoraError unless every key of the file has its place in this base, with the right shape."""
 

@@ -12,14 +12,15 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from punks import weights
 from punks.encoder import Embeddings, embedding_length, encode
-from punks.errors import DeviceError, PunkError, RecipeError, WeightsError
+from punks.errors import DeviceError, PunkError, WeightsError
 from punks.lora import LoraSlot
 from punks.recipe import Recipe
+from punks.schedulers import make_scheduler
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
@@ -29,16 +30,6 @@ transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 diffusers.utils.logging.set_verbosity_error()
 diffusers.utils.logging.disable_progress_bar()
-
-_SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
-    "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
-    "ddim": ("DDIMScheduler", {}),
-    "unipc": ("UniPCMultistepScheduler", {}),
-    "lcm": ("LCMScheduler", {}),
-}
 
 
 @dataclass(kw_only=True)
@@ -95,10 +86,17 @@ class Painter:
         self.batch_size = 8 if self.device.type == "cuda" else 1
 
     @torch.inference_mode()
-    def paint(self, recipes: Sequence[Recipe], prompts: Sequence[str], on_step: OnStep | None = None) -> Paintings:
+    def paint(
+        self,
+        recipes: Sequence[Recipe],
+        prompts: Sequence[str],
+        on_step: OnStep | None = None,
+        picture: Image.Image | None = None,
+    ) -> Paintings:
         """One painting a recipe, in one batch: they may differ in seed, and in prompts of one `embedding_length`.
 
-        `on_step(step, steps)` is called after each denoising step. Raises PunkError.
+        `picture` is the RGB one that the recipes start from, of any size. `on_step(step, steps)` is called after each
+        denoising step. Raises PunkError.
         """
         first = recipes[0]
         if any(r.replace(seed=0, prompt="-") != first.replace(seed=0, prompt="-") for r in recipes):
@@ -112,11 +110,25 @@ class Painter:
         clock.lap("encode")
         self._pipeline.scheduler = make_scheduler(self._scheduler, first)
         generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
-        latents = self._denoise(first, embeddings, generators, on_step)
+        latents = self._denoise(first, embeddings, generators, on_step, picture)
         clock.lap("denoise")
         images = [self._decode(one) for one in latents.split(1)]
         clock.lap("decode")
         return Paintings(images=images, seconds=clock.seconds)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the weights take on the device, the LoRA's copies included."""
+        parts = [part for part in self._pipeline.components.values() if isinstance(part, torch.nn.Module)]
+        tensors = [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
+        return sum(tensor.nbytes for tensor in tensors) + self._lora.nbytes
+
+    def healthy(self) -> bool:
+        """Whether the device computes; one whose CUDA context broke never does again."""
+        try:
+            return torch.ones(2, device=self.device).sum().item() == 2
+        except RuntimeError:
+            return False
 
     def embedding_length(self, recipe: Recipe, prompt: str) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
@@ -140,12 +152,9 @@ class Painter:
         embeddings: list[Embeddings],
         generators: list[torch.Generator],
         on_step: OnStep | None,
+        picture: Image.Image | None,
     ) -> Tensor:
-        unet = self._pipeline.unet.config
-        side = self.base.side // self._pipeline.vae_scale_factor
-        # drawn in float32 on the CPU, one generator a picture: the same noise on every device and in every batch
-        noise = torch.cat([torch.randn(1, unet.in_channels, side, side, generator=g) for g in generators])
-        steps = recipe.num_inference_steps
+        steps = recipe.painted_steps
         done = 0
 
         def step_end(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -156,17 +165,35 @@ class Painter:
                 on_step(done, steps)
             return tensors
 
-        return self._pipeline(
+        pipeline, start = self._pipeline, self._start(recipe, generators, picture)
+        if picture is not None:
+            pipeline = diffusers.AutoPipelineForImage2Image.from_pipe(  # pyright: ignore[reportPrivateImportUsage]
+                pipeline
+            )
+            pipeline.set_progress_bar_config(disable=True)
+        return pipeline(
             **_joined(embeddings),
-            latents=noise.to(self.device, self.dtype),
+            **start,
             generator=generators,
-            height=self.base.side,
-            width=self.base.side,
-            num_inference_steps=steps,
+            num_inference_steps=recipe.num_inference_steps,
             guidance_scale=recipe.guidance_scale,
             output_type="latent",
             callback_on_step_end=step_end,
         ).images
+
+    def _start(self, recipe: Recipe, generators: list[torch.Generator], picture: Image.Image | None) -> dict[str, Any]:
+        """What the denoising starts from, as arguments of the pipeline: noise, or a picture that gets some."""
+        size = self.base.side
+        if picture is not None:
+            # pixel art stays sharp when it is enlarged; whatever is larger is made smaller smoothly
+            small = max(picture.size) < size
+            filtered = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+            return {"image": ImageOps.fit(picture, (size, size), filtered), "strength": recipe.prompt_strength}
+        side = size // self._pipeline.vae_scale_factor
+        # drawn in float32 on the CPU, one generator a picture: the same noise on every device and in every batch
+        shape = (1, self._pipeline.unet.config.in_channels, side, side)
+        noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
+        return {"latents": noise.to(self.device, self.dtype), "height": size, "width": size}
 
     def _decode(self, latents: Tensor) -> Image.Image:
         vae = self._pipeline.vae
@@ -174,19 +201,6 @@ class Painter:
         if not bool(pixels.isfinite().all()):
             raise PunkError("the painting holds values that are not finite; lower lora_scale or guidance_scale")
         return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
-
-def make_scheduler(own: Any, recipe: Recipe) -> Any:
-    """A fresh scheduler for one request, with the base's own noise schedule; schedulers keep state while they run."""
-    if recipe.scheduler == "default":
-        return type(own).from_config(own.config)
-    name, settings = _SCHEDULERS[recipe.scheduler]
-    kind = getattr(diffusers, name)
-    if own.config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in kind._get_init_keys(kind):
-        raise RecipeError("scheduler", recipe.scheduler, f"it cannot sample {recipe.variant}, which needs zero SNR")
-    if recipe.scheduler == "lcm":
-        settings = {"original_inference_steps": max(50, recipe.num_inference_steps)}
-    return kind.from_config(own.config, **settings)
 
 
 def _joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:

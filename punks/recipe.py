@@ -72,6 +72,10 @@ class Recipe:
         max_length=40,
     )
     output_size: int = _field("Side of the enlarged picture in pixels.", 1024, ge=24, le=4096)
+    image: str | None = _field("A picture to start from, by its SHA-256; by default none.", None, max_length=64)
+    prompt_strength: float = _field(
+        "How far the painting may leave the picture that it starts from; 1 is all the way.", 0.8, ge=0, le=1
+    )
 
     def __post_init__(self) -> None:
         _check("variant", self.variant, str)
@@ -96,6 +100,17 @@ class Recipe:
         explicit_palette(self.palette)
         if self.background not in ("keep", "solid", "transparent"):
             parse_color(self.background, "background")
+        if self.image is not None:
+            if not re.fullmatch("[0-9a-f]{64}", self.image):
+                raise RecipeError("image", self.image, "a recipe names its picture by the SHA-256 of the file, in hex")
+            if self.painted_steps < 1:
+                least = math.ceil(100 / self.num_inference_steps) / 100
+                raise RecipeError("prompt_strength", self.prompt_strength, f"no step is left; use {least} to 1")
+
+    @property
+    def painted_steps(self) -> int:
+        """The denoising steps that are done: all of them, or the last part when it starts from a picture."""
+        return self.num_inference_steps if self.image is None else int(self.num_inference_steps * self.prompt_strength)
 
     def to_json(self) -> str:
         """The recipe as one line of JSON, every field written out."""

@@ -10,6 +10,7 @@ from diffusers import DiffusionPipeline
 
 from bench.random_models import build, write_lora
 from punks.variants import VARIANTS, Base, Variant
+from tests.cog_server import served_weights, service  # noqa: F401 - fixtures
 
 EPOCHS = 2
 TINY = Variant(

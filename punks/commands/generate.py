@@ -11,6 +11,7 @@ from typing import Any
 from punks import variants, weights
 from punks.errors import ImageError, RecipeError
 from punks.recipe import Recipe, bounds
+from punks.start import picture_hash
 
 _SHORT = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "output_size": "--size"}
 _SHOWN = 48
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             bar.desc, bar.total = "painting", steps
             bar.update(step - bar.n)
 
-        for path, punk in zip(paths, Studio().generate_all(recipes, on_step), strict=True):
+        for path, punk in zip(paths, Studio().generate_all(recipes, on_step, args.image), strict=True):
             write_png(punk.image, path, punk.recipe)
             if args.painting:
                 write_png(punk.painting, path.with_suffix(".painting.png"))
@@ -86,6 +87,9 @@ def _add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]"
     if field.type is bool:
         parser.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=limits.about)
         return
+    if field.name == "image":
+        parser.add_argument("--image", type=Path, metavar="FILE", help="a picture to start from")
+        return
     kind = float if field.type is float else str if field.type is str else int
     extra = f" ({limits.ge} to {limits.le})" if limits.le is not None else ""
     help_text = limits.about + (" Or a .hex, .gpl or .png file." if field.name == "palette" else extra)
@@ -103,6 +107,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
     if "palette" in given:
         given["palette"] = _palette(given["palette"])
+    if "image" in given:
+        given["image"] = picture_hash(given["image"])
     if args.recipe is not None:
         recipe = _read_recipe(args.recipe)
         row = variants.variant(given.get("variant", recipe.variant))

@@ -1,0 +1,57 @@
+"""How many base models a device keeps: those used last, within a budget."""
+
+# torch is typed in part only
+# pyright: reportUnknownMemberType=false
+
+import gc
+import math
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import torch
+
+from punks import weights
+from punks.errors import DeviceError
+from punks.variants import Variant
+
+if TYPE_CHECKING:
+    from punks.pipeline import Painter
+
+_GB = 1_000_000_000
+_SHARE = 0.8
+
+
+def budget(device: torch.device) -> float:
+    """Bytes that weights may take on a device: `PUNKS_VRAM_GB`, else 80% of its memory. Raises DeviceError."""
+    asked = os.environ.get("PUNKS_VRAM_GB")
+    if not asked:
+        if device.type == "cuda":
+            return _SHARE * torch.cuda.mem_get_info(device)[1]
+        return _SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        gigabytes = float(asked)
+    except ValueError:
+        gigabytes = math.nan
+    if not 0 < gigabytes < math.inf:
+        raise DeviceError(f"PUNKS_VRAM_GB: {asked!r} is no size; use a number of gigabytes such as 16")
+    return gigabytes * _GB
+
+
+def make_room(painters: "OrderedDict[str, Painter]", row: Variant) -> None:
+    """Drops the painters that were used longest ago until the base of `row` fits beside the others."""
+    if not painters:
+        return
+    device = next(iter(painters.values())).device
+    needed = _size(row, device)
+    while painters and sum(one.nbytes for one in painters.values()) + needed > budget(device):
+        painters.popitem(last=False)
+        gc.collect()  # a pipeline holds itself in cycles
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _size(row: Variant, device: torch.device) -> int:
+    """Bytes of a base once it is loaded; its files are in half precision."""
+    files = [path for path in weights.base_folder(row).glob("*/*.safetensors") if path.parent.name != "lora"]
+    return sum(path.stat().st_size for path in files) * (1 if device.type == "cuda" else 2)

@@ -1,0 +1,148 @@
+"""What an HTTP service needs around the one path: inputs to recipes, files and records of what was done.
+
+Knows nothing of Cog; predict.py binds the two.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from punks import variants, weights
+from punks.checksums import sha256
+from punks.errors import RecipeError
+from punks.generate import Punk, Studio
+from punks.png import write_png, write_webp
+from punks.recipe import Recipe
+
+_WHOLE = {"num_outputs", *(one.name for one in dataclasses.fields(Recipe) if int in (one.type, *get_args(one.type)))}
+
+Record = Callable[[str, Any], None]
+
+
+def default_variant() -> str:
+    """The variant that is warmed and paints by default: `PUNKS_VARIANT`, else the registry's. Raises RecipeError."""
+    return variants.variant(os.environ.get("PUNKS_VARIANT") or variants.DEFAULT).name
+
+
+class Service:
+    """A studio that answers requests one after the other."""
+
+    def __init__(self) -> None:
+        self._studio = Studio()
+        self._files = tempfile.TemporaryDirectory(prefix="punks-")
+        self._last: tempfile.TemporaryDirectory[str] | None = None
+
+    def warm_up(self, variant: str) -> None:
+        """Loads a variant and paints once. Raises PunkError."""
+        self._studio.generate(Recipe(prompt="warm up", variant=variant, num_inference_steps=1))
+
+    def healthy(self) -> bool:
+        """Whether the device still computes: a CUDA context that broke never mends itself."""
+        return self._studio.healthy()
+
+    def answer(self, inputs: dict[str, Any], record: Record) -> dict[str, Any]:
+        """The fields of predict.py's Output, in files that live until the next call; logs one line of JSON about it.
+
+        `record(name, value)` takes the metrics. Raises PunkError.
+        """
+        started = time.perf_counter()
+        if self._last:
+            self._last.cleanup()
+        facts: dict[str, Any] = {"event": "prediction", "status": "canceled"}
+        try:
+            answer = self._answer(inputs, facts)
+            facts["status"] = "succeeded"
+        except Exception as error:
+            # Cog returns the message alone; the traceback is for whoever reads the logs
+            traceback.print_exc()
+            facts |= {"status": "failed", "error": type(error).__name__}
+            raise
+        finally:
+            facts["seconds"] = {**facts.get("seconds", {}), "total": round(time.perf_counter() - started, 4)}
+            _say(json.dumps(facts))
+        for name, value in facts.items():
+            if name not in ("event", "status", "seconds"):
+                record(name, value)
+        for stage, seconds in facts["seconds"].items():
+            record(f"seconds.{stage}", seconds)
+        return answer
+
+    def _answer(self, inputs: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+        given = {name: _whole(name, value) for name, value in inputs.items() if value is not None}
+        image = _downloaded(given.pop("image", None))
+        if image:
+            given["image"] = sha256(image)
+        count, suffix = given.pop("num_outputs"), given.pop("output_format")
+        wants_painting = given.pop("return_painting")
+        recipe = Recipe.from_dict(given)
+        row = variants.variant(recipe.variant)
+        facts |= {"model": row.name, "base": row.base.name, "epoch": recipe.epoch, "images": count}
+        facts |= {"steps": recipe.num_inference_steps, "seed": recipe.seed}
+        punks = list(self._studio.generate_all(recipe.outputs(count), print_progress, image))
+        facts["lora_sha256"] = _digest(row, recipe.epoch) if recipe.lora_scale else "none"
+        facts["seconds"] = {stage: round(sum(punk.seconds[stage] for punk in punks), 4) for stage in punks[0].seconds}
+        return self._write(punks, suffix, wants_painting=wants_painting)
+
+    def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
+        self._last = tempfile.TemporaryDirectory(dir=self._files.name)
+        folder, request = Path(self._last.name), secrets.token_hex(4)
+        stems = [f"punk-{punk.recipe.seed}-{request}" for punk in punks]
+        images = [folder / f"{stem}.{suffix}" for stem in stems]
+        pixels = [folder / f"{stem}-24.png" for stem in stems]
+        paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
+        write = {"png": write_png, "webp": write_webp}[suffix]
+        for punk, image, small in zip(punks, images, pixels, strict=True):
+            write(punk.image, image, punk.recipe)
+            write_png(punk.art.enlarge(24), small, punk.recipe)
+        for punk, painting in zip(punks, paintings or [], strict=bool(paintings)):
+            write_png(punk.painting, painting, punk.recipe)
+        return {
+            "images": images,
+            "pixels": pixels,
+            "seeds": [punk.recipe.seed for punk in punks],
+            "palettes": [",".join(punk.art.hexes) for punk in punks],
+            "confidences": [round(punk.art.confidence, 4) for punk in punks],
+            "recipes": [punk.recipe.to_json() for punk in punks],
+            "paintings": paintings,
+        }
+
+
+def print_progress(step: int, steps: int) -> None:
+    """A line in the form of tqdm, which Replicate's clients parse as progress."""
+    _say(f"{step * 100 // steps:3d}%|{'#' * (step * 10 // steps):10s}| {step}/{steps}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _whole(name: str, value: Any) -> Any:
+    """JSON knows one kind of number: 2.0 is 2 where a whole number is asked for."""
+    return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value
+
+
+def _downloaded(image: object) -> Path | None:
+    """The file that Cog made of a URL; what it could not fetch it hands on as plain text, which names no file here."""
+    if image is None or isinstance(image, Path):
+        return image
+    raise RecipeError("image", image, "use an http:, https: or data: URL of a picture")
+
+
+def _digest(row: variants.Variant, epoch: int) -> str:
+    path = weights.lora_path(row, epoch)
+    return _digest_of(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: Path, _mtime: int) -> str:
+    return sha256(path)
