@@ -65,7 +65,7 @@ def peers() -> dict[str, Method]:
 
             packed, out = io.BytesIO(), io.BytesIO()
             Image.fromarray(painting).save(packed, "PNG")
-            out.write(snapper.process_image_bytes(packed.getvalue()))
+            out.write(snapper.process_image(packed.getvalue()))
             return np.asarray(Image.open(out).convert("RGB"))
 
         found["pixel-snapper"] = snapped
