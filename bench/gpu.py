@@ -18,7 +18,7 @@ from diffusers import DiffusionPipeline
 
 from bench.random_models import Family, build, kohya_names, write_lora
 from punks import Recipe
-from punks.lora import read_header
+from punks.lora_file import read_header
 from punks.pipeline import Painter
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from bench.random_models import kohya_names, write_lora
 from punks.errors import LoraError
-from punks.lora import LoraSlot, read_header
+from punks.lora import LoraSlot
+from punks.lora_file import read_header
 
 
 def load(folder: Path, name: str) -> Any:
