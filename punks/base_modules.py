@@ -35,6 +35,12 @@ class Architecture:
 
 
 _LAYERS = 2
+_SGM_RESNET = {
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
 # config.json of stable-diffusion-v1-5 and stable-diffusion-xl-base-1.0; encoders: width, layers
 _ARCHITECTURES = {
     "sd15": Architecture(
@@ -85,14 +91,22 @@ def kohya_names(
 
 
 def _sgm_path(path: str, layers: int) -> str | None:
-    """The original name of an attention module: down_blocks.1.attentions.0 is input_blocks.4.1 with two layers."""
-    if match := re.match(r"(down|up)_blocks\.(\d+)\.attentions\.(\d+)\.(.*)", path):
-        side, block, layer, rest = match.groups()
-        index = int(block) * (layers + 1) + int(layer)
-        return f"input_blocks.{index + 1}.1.{rest}" if side == "down" else f"output_blocks.{index}.1.{rest}"
-    if match := re.match(r"mid_block\.attentions\.0\.(.*)", path):
-        return f"middle_block.1.{match[1]}"
-    return None
+    """The original name of a module inside a block: down_blocks.1.attentions.0 is input_blocks.4.1 with two layers."""
+    match = re.match(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(attentions|resnets|\w+samplers)\.(\d+)\.(.*)", path)
+    if not match:
+        return None
+    side, block, part, layer, rest = match.groups()
+    if part.endswith("samplers"):
+        # an upsampler closes a block that has attention: two modules before it
+        end = (int(block) + 1) * (layers + 1)
+        return f"input_blocks.{end}.0.op" if side == "down" else f"output_blocks.{end - 1}.2.conv"
+    if part == "resnets":
+        rest = _SGM_RESNET[rest]
+    if side is None:
+        return f"middle_block.{2 * int(layer) + (part == 'attentions')}.{rest}"
+    index = int(block) * (layers + 1) + int(layer)
+    at = f"input_blocks.{index + 1}" if side == "down" else f"output_blocks.{index}"
+    return f"{at}.{int(part == 'attentions')}.{rest}"
 
 
 def _from_files(folder: Path) -> dict[str, Shape]:

@@ -1,5 +1,6 @@
 """Fusing is exact, undone exactly, and agrees with diffusers; what is no kohya LoRA for the base is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from bench.random_models import kohya_names, write_lora
+from punks.base_modules import module_shapes
 from punks.errors import LoraError
 from punks.lora import LoraSlot
 from punks.lora_file import read_header
+from punks.variants import VARIANTS
 
 
 def load(folder: Path, name: str) -> Any:
@@ -66,6 +69,30 @@ def test_fusing_agrees_with_diffusers(base: tuple[Any, Path], tiny_weights: Path
     theirs = weights_of(reference)
     for name, weight in weights_of(pipeline).items():
         torch.testing.assert_close(weight, theirs[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_locon_of_sdxl_has_the_original_names_and_agrees_with_diffusers(tiny_weights: Path, tmp_path: Path):
+    pipeline, reference = load(tiny_weights, "tiny-xl"), load(tiny_weights, "tiny-xl")
+    shapes = module_shapes(VARIANTS["tiny-xl"])
+    assert shapes is not None
+    generator = torch.Generator().manual_seed(0)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, shape in shapes.items():
+        if not re.search(r"(in|out)put_blocks.*(_layers_|skip|op$|_2_conv)|middle_block_[02]_", name):
+            continue
+        down = torch.randn(4, *shape[1:], generator=generator) / 8
+        tensors[f"{name}.lora_down.weight"] = down
+        tensors[f"{name}.lora_up.weight"] = torch.randn(shape[0], 4, *[1] * (len(shape) - 2), generator=generator) / 8
+        tensors[f"{name}.alpha"] = torch.tensor(2.0)
+    assert len(tensors) // 3 == 17 * 3 + 10 + 4  # resnets, those that change the width, and samplers
+    save_file(tensors, tmp_path / "x.safetensors")
+    LoraSlot(pipeline).fuse(tmp_path / "x.safetensors", 1.0)
+    reference.load_lora_weights(tmp_path / "x.safetensors")
+    reference.fuse_lora(lora_scale=1.0)
+    reference.unload_lora_weights()
+    theirs = dict(reference.unet.named_parameters())
+    for name, weight in pipeline.unet.named_parameters():
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-5, atol=1e-5)
 
 
 def test_scale_and_epoch_change_exactly_and_in_place(base: tuple[Any, Path]):
