@@ -78,7 +78,7 @@ def inspect(file: LoraFile, against: Other | None = None, *, whole: bool = False
         against = other_variant(claim[0])
     row = against.row if against else None
     base, refusal = _base(file, row)
-    if not refusal and any(not math.isfinite(each.mean) for each in measured):
+    if not refusal and not all(map(math.isfinite, [*alphas.values(), *(each.mean for each in measured)])):
         refusal = "it holds values that are not finite; the training diverged, or the file is damaged"
     claimed_hash = file.metadata.get("sshs_model_hash")
     state = "unknown" if not claimed_hash else "not verified"

@@ -77,7 +77,7 @@ def parameters(file: LoraFile, alphas: list[float]) -> dict[str, Value]:
         networks = dict.fromkeys(re.sub(r" \d$", "", name) for name in sorted(file.networks))
         found["networks"] = " and ".join(networks)
     if alphas:
-        found["network_alpha"] = _one([int(alpha) if alpha.is_integer() else alpha for alpha in alphas])
+        found["network_alpha"] = _one([_number(repr(alpha)) for alpha in alphas])
     return found
 
 

@@ -158,9 +158,10 @@ def test_a_locon_with_plain_convolutions_is_served_as_it_is_fused(tmp_path: Path
     assert "nothing takes its key" in inspected(path)["refusal"]
 
 
-def test_values_that_are_not_finite_are_refused(perfect: Path):
+@pytest.mark.parametrize("part", ["lora_down", "alpha"])
+def test_values_that_are_not_finite_are_refused(part: str, perfect: Path):
     spoiled = load_file(perfect)
-    spoiled[next(key for key in spoiled if "lora_down" in key)][0, 0] = np.nan
+    spoiled[next(key for key in spoiled if part in key)][...] = np.nan
     save_file(spoiled, perfect, metadata=PERFECT)
     found = inspected(perfect)
     assert "not finite" in found["refusal"]

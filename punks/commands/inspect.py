@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 from textwrap import shorten, wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from punks.errors import LoraError
 from punks.training_runs import text
@@ -101,7 +101,13 @@ def _json(found: "Inspection") -> dict[str, Any]:
 
 def _finite(block: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: what is not finite becomes null."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in block.items()}
+
+    def said(value: Any) -> Any:
+        if isinstance(value, list):
+            return [said(each) for each in cast("list[Any]", value)]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {key: said(value) for key, value in block.items()}
 
 
 def _text(found: "Inspection") -> str:
