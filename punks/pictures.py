@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from punks.errors import ImageError
 
 MAX_SIDE = 8192
+# never every format that Pillow knows: EPS would start Ghostscript
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
@@ -23,7 +25,7 @@ def open_picture(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of a large picture while it opens one; MAX_SIDE decides here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=FORMATS)
         with image:
             _check(image)
             image.load()

@@ -104,8 +104,9 @@ class Recipe:
             if not re.fullmatch("[0-9a-f]{64}", self.image):
                 raise RecipeError("image", self.image, "a recipe names its picture by the SHA-256 of the file, in hex")
             if self.painted_steps < 1:
-                least = math.ceil(100 / self.num_inference_steps) / 100
-                raise RecipeError("prompt_strength", self.prompt_strength, f"no step is left; use {least} to 1")
+                steps = self.num_inference_steps
+                way = f"use {math.ceil(100 / steps) / 100:g} to 1, or more steps"
+                raise RecipeError("prompt_strength", self.prompt_strength, f"of {steps} steps none is left; {way}")
 
     @property
     def painted_steps(self) -> int:

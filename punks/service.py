@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 from punks import variants, weights
 from punks.checksums import sha256
-from punks.errors import RecipeError
+from punks.errors import ImageError, RecipeError
 from punks.generate import Punk, Studio
 from punks.png import write_png, write_webp
 from punks.recipe import Recipe
@@ -38,16 +38,21 @@ class Service:
 
     def __init__(self) -> None:
         self._studio = Studio()
-        self._files = tempfile.TemporaryDirectory(prefix="punks-")
-        self._last: tempfile.TemporaryDirectory[str] | None = None
+        self._painting = False
+        self._folder = tempfile.TemporaryDirectory(prefix="punks-")  # goes with the process
+        # Cog downloads into the same folder: it forgets the files of downloads that fail
+        tempfile.tempdir = self._folder.name
 
     def warm_up(self, variant: str) -> None:
         """Loads a variant and paints once. Raises PunkError."""
         self._studio.generate(Recipe(prompt="warm up", variant=variant, num_inference_steps=1))
 
     def healthy(self) -> bool:
-        """Whether the device still computes: a CUDA context that broke never mends itself."""
-        return self._studio.healthy()
+        """Whether the device still computes: a CUDA context that broke never mends itself.
+
+        Asked from another thread at any time; while a picture is painted nothing else may touch the device.
+        """
+        return self._painting or self._studio.healthy()
 
     def answer(self, inputs: dict[str, Any], record: Record) -> dict[str, Any]:
         """The fields of predict.py's Output, in files that live until the next call; logs one line of JSON about it.
@@ -55,8 +60,8 @@ class Service:
         `record(name, value)` takes the metrics. Raises PunkError.
         """
         started = time.perf_counter()
-        if self._last:
-            self._last.cleanup()
+        self._painting = True
+        self._sweep(keep=inputs["image"])
         facts: dict[str, Any] = {"event": "prediction", "status": "canceled"}
         try:
             answer = self._answer(inputs, facts)
@@ -67,6 +72,7 @@ class Service:
             facts |= {"status": "failed", "error": type(error).__name__}
             raise
         finally:
+            self._painting = False
             facts["seconds"] = {**facts.get("seconds", {}), "total": round(time.perf_counter() - started, 4)}
             _say(json.dumps(facts))
         for name, value in facts.items():
@@ -87,14 +93,22 @@ class Service:
         row = variants.variant(recipe.variant)
         facts |= {"model": row.name, "base": row.base.name, "epoch": recipe.epoch, "images": count}
         facts |= {"steps": recipe.num_inference_steps, "seed": recipe.seed}
-        punks = list(self._studio.generate_all(recipe.outputs(count), print_progress, image))
+        try:
+            punks = list(self._studio.generate_all(recipe.outputs(count), print_progress, image))
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(image), "image")) from error  # whoever asked knows no such file
         facts["lora_sha256"] = _digest(row, recipe.epoch) if recipe.lora_scale else "none"
         facts["seconds"] = {stage: round(sum(punk.seconds[stage] for punk in punks), 4) for stage in punks[0].seconds}
         return self._write(punks, suffix, wants_painting=wants_painting)
 
+    def _sweep(self, keep: object) -> None:
+        """Removes the files of earlier requests; Cog has read them before the next one begins."""
+        for path in Path(self._folder.name).iterdir():
+            if path.is_file() and path != keep:
+                path.unlink()
+
     def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
-        self._last = tempfile.TemporaryDirectory(dir=self._files.name)
-        folder, request = Path(self._last.name), secrets.token_hex(4)
+        folder, request = Path(self._folder.name), secrets.token_hex(4)
         stems = [f"punk-{punk.recipe.seed}-{request}" for punk in punks]
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
