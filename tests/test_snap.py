@@ -223,6 +223,14 @@ def test_a_moved_grid_is_found() -> None:
     assert 3 < art.drift < 6
 
 
+def test_specks_do_not_count() -> None:
+    picture, rng = np.asarray(enlarged(portrait())).copy(), np.random.default_rng(8)
+    y, x = np.mgrid[:512, :512]
+    for _ in range(200):
+        picture[np.hypot(y - rng.uniform(0, 512), x - rng.uniform(0, 512)) < 4] = rng.integers(0, 256, 3)
+    assert np.array_equal(snap(Image.fromarray(picture)).cells, portrait())
+
+
 def test_lock_palette() -> None:
     arts = [snap(painted(portrait(), seed)) for seed in range(3)]
     palette = lock_palette(arts, colors=8)

@@ -11,6 +11,7 @@ SCALES = np.linspace(0.98, 1.02, 9)
 GAIN = 1.25  # a moved grid must catch this much more of the edges than the ideal one
 SHARE = 0.68  # of the edges near the borders: less is no grid; chance gives 0.42
 CORE = np.arange(12) - 5.5  # sampled lines of a cell, from its middle, in steps of about 0.56 / 12 of it
+SPECK = 12.0  # levels between blocks of one cell that no noise explains
 STRIPS = 48  # averaged over, so that noise does not pass for edges
 
 
@@ -97,13 +98,28 @@ def _inside(borders: Floats) -> np.ndarray:
     return np.clip((low + high) / 2 + step * CORE, 0, borders[-1] - 1).astype(np.intp).ravel()
 
 
-def settle(blocks: Floats) -> tuple[Floats, Floats]:
-    """The colour most of a cell has: mean of the blocks near their median. -> (g, g, C), spread (g, g) in levels.
+def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
+    """The colour most of a cell has: mean of the blocks near their median. -> (g, g, 3), spread (g, g) in levels.
 
     Plain medians stay whole numbers and spoil comparisons; a mean alone would take in specks and second tones.
+    Where blocks stand far apart, specks spoil even their median, and the pixels themselves are asked.
     """
-    middle = np.sort(blocks, axis=2)[:, :, 7:9].mean(2, keepdims=True)
-    off = np.abs(blocks - middle).max(-1)
-    spread = np.sort(off, axis=2)[:, :, 7]
+    off, spread, cells = _near_median(blocks)
+    row, column = np.nonzero((off > SPECK).sum(2) >= 2)
+    if len(row):
+        down = _inside(grid.rows).reshape(-1, len(CORE))[row]
+        along = _inside(grid.columns).reshape(-1, len(CORE))[column]
+        core = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3).astype(np.float32)
+        _, own, mended = _near_median(core)
+        cells[row, column], spread[row, column] = mended[0], own[0]
+    return cells, spread
+
+
+def _near_median(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """(A, B, N, C) -> distance from the median (A, B, N), its median (A, B), mean of the nearer values (A, B, C)."""
+    half = values.shape[2] // 2
+    middle = np.sort(values, axis=2)[:, :, half - 1 : half + 1].mean(2, keepdims=True)
+    off = np.abs(values - middle).max(-1)
+    spread = np.sort(off, axis=2)[:, :, half - 1]
     weight = off <= np.maximum(2.5 * spread, 0.01)[..., None]
-    return (blocks * weight[..., None]).sum(2) / weight.sum(2)[..., None], spread
+    return off, spread, (values * weight[..., None]).sum(2) / weight.sum(2)[..., None]

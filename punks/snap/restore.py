@@ -40,7 +40,7 @@ def snap(
     pixels = np.asarray(plain(image))
     found = find_grid(pixels[..., :3], grid)
     blocks = sample(pixels, found)
-    cells, spread = settle(blocks[..., :3])
+    cells, spread = settle(pixels, found, blocks[..., :3])
     means = cells.reshape(-1, 3)
     clear = np.zeros(grid * grid, bool)
     if pixels.shape[2] == 4:
