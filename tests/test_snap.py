@@ -226,7 +226,7 @@ def test_a_moved_grid_is_found() -> None:
 def test_specks_do_not_count() -> None:
     picture, rng = np.asarray(enlarged(portrait())).copy(), np.random.default_rng(8)
     y, x = np.mgrid[:512, :512]
-    for _ in range(200):
+    for _ in range(100):
         picture[np.hypot(y - rng.uniform(0, 512), x - rng.uniform(0, 512)) < 4] = rng.integers(0, 256, 3)
     assert np.array_equal(snap(Image.fromarray(picture)).cells, portrait())
 

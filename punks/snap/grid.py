@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from punks.snap.art import Bytes, Floats, edges
+from punks.snap.art import Bytes, Floats, Ints, edges
 
 OFFSETS = np.arange(-8, 9) * 0.75  # px of a 512 px picture
 SCALES = np.linspace(0.98, 1.02, 9)
 GAIN = 1.25  # a moved grid must catch this much more of the edges than the ideal one
 SHARE = 0.68  # of the edges near the borders: less is no grid; chance gives 0.42
-CORE = np.arange(12) - 5.5  # sampled lines of a cell, from its middle, in steps of about 0.56 / 12 of it
+CORE, WIDE = 12, 16  # sampled lines of a cell, about its middle, in steps of about STEP of it
+STEP = 0.56 / 12
 SPECK = 12.0  # levels between blocks of one cell that no noise explains
 STRIPS = 48  # averaged over, so that noise does not pass for edges
 
@@ -84,18 +85,19 @@ def _around(values: Floats, width: int) -> Floats:
 
 def sample(pixels: Bytes, grid: Grid) -> Floats:
     """Means of 4x4 blocks of 3x3 samples in each cell's core. -> float32 (grid, grid, 16, C)."""
-    rows, columns = (_inside(b) for b in (grid.rows, grid.columns))
+    rows, columns = (_inside(b, CORE) for b in (grid.rows, grid.columns))
     side, deep = len(grid.rows) - 1, pixels.shape[2]
     core = np.take(np.take(pixels, rows, axis=0), columns, axis=1).astype(np.float32)
     core = core.reshape(side * 4, 3, side * 12, deep).sum(1).reshape(side, 4, side, 4, 3, deep).sum(4) / 9
     return core.transpose(0, 2, 1, 3, 4).reshape(side, side, 16, deep)
 
 
-def _inside(borders: Floats) -> np.ndarray:
+def _inside(borders: Floats, lines: int) -> Ints:
     low, high = borders[:-1, None], borders[1:, None]
-    step = 0.56 * (high - low) / len(CORE)
+    step = STEP * (high - low)
     step = np.where(step > 0.9, np.rint(step), step)
-    return np.clip((low + high) / 2 + step * CORE, 0, borders[-1] - 1).astype(np.intp).ravel()
+    at = (low + high) / 2 + step * (np.arange(lines) - (lines - 1) / 2)
+    return np.clip(at, 0, borders[-1] - 1).astype(np.intp).ravel()
 
 
 def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
@@ -107,8 +109,8 @@ def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
     off, spread, cells = _near_median(blocks)
     row, column = np.nonzero((off > SPECK).sum(2) >= 2)
     if len(row):
-        down = _inside(grid.rows).reshape(-1, len(CORE))[row]
-        along = _inside(grid.columns).reshape(-1, len(CORE))[column]
+        down = _inside(grid.rows, WIDE).reshape(-1, WIDE)[row]
+        along = _inside(grid.columns, WIDE).reshape(-1, WIDE)[column]
         core = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3).astype(np.float32)
         _, own, mended = _near_median(core)
         cells[row, column], spread[row, column] = mended[0], own[0]
