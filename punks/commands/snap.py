@@ -1,13 +1,11 @@
 """`punks snap`: pictures made elsewhere -> exact pixel art."""
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from punks.errors import ImageError, PunkError, RecipeError
+from punks.errors import ImageError, RecipeError
 
 
 def add(subparsers: Any) -> None:
@@ -31,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from punks.palettes import parse_palette, read_palette
     from punks.pictures import find_pictures, open_picture
+    from punks.png import write_png
     from punks.snap import PixelArt, lock_palette, snap
 
     if not 24 <= args.size <= 4096:
@@ -70,9 +69,10 @@ def run(args: argparse.Namespace) -> int:
             failed.append(f"{path}: no 24x24 grid in it (confidence {art.confidence:.2f}); nothing written")
             continue
         try:
-            _write(art.enlarge(args.size), targets[path], force=args.force)
-        except (PunkError, OSError) as error:
-            failed.append(f"{targets[path]}: {error}")
+            targets[path].parent.mkdir(parents=True, exist_ok=True)
+            write_png(art.enlarge(args.size), targets[path])
+        except (ImageError, OSError) as error:
+            failed.append(str(error))
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed else 0
@@ -91,22 +91,3 @@ def _targets(files: list[Path], output: Path, *, force: bool) -> dict[Path, Path
         if target.exists() and (not force or target.resolve() == path.resolve()):
             raise RecipeError("output", str(target), "it exists; another folder, or --force to overwrite")
     return targets
-
-
-def _write(image: object, target: Path, *, force: bool) -> None:
-    """Whole or not at all: written beside its place, then moved there."""
-    from PIL import Image
-
-    assert isinstance(image, Image.Image)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".png")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            image.save(file, "PNG")
-        if force:
-            part.replace(target)
-        else:
-            os.link(part, target)  # fails where somebody wrote it meanwhile
-    finally:
-        part.unlink(missing_ok=True)
