@@ -12,8 +12,8 @@ from punks.errors import PunkError, RecipeError
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. 0: all went well; 1: it failed; 2: it was called wrongly; 130: Ctrl-C."""
+def make_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = argparse.ArgumentParser(
         prog="punks", description="Prompts in, exact 24x24 pixel-art portraits out.", allow_abbrev=False
     )
@@ -21,7 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (generate, snap, weights, inspect, recipe, serve):
         command.add(commands)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. 0: all went well; 1: it failed; 2: it was called wrongly; 130: Ctrl-C."""
+    args = make_parser().parse_args(argv)
     try:
         return args.run(args)
     except RecipeError as error:
