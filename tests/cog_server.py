@@ -34,13 +34,7 @@ QUICK: dict[str, Any] = {"prompt": "lady, red hair, green eyes", "seed": 1, "out
 def served_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder whose `sd15` and `sdxl` are tiny; the variants SERVED have their default epoch and the last."""
     folder = tmp_path_factory.mktemp("served weights")
-    for name in SERVED:
-        row = VARIANTS[name]
-        base = folder / row.base.name
-        build(base, row.base.family)
-        pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16")
-        for epoch in (row.epoch, row.epochs):
-            write_lora(base / "lora" / row.lora_file(epoch), pipeline, seed=epoch)
+    write_bases(folder)
     return folder
 
 
@@ -50,6 +44,17 @@ def service(served_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     with start(served_weights, tmp_path_factory.mktemp("service")) as cog:
         assert cog.state["status"] == "READY", cog.log
         yield cog
+
+
+def write_bases(folder: Path) -> None:
+    """Tiny random bases under the names of the real ones, with two LoRA epochs for each of SERVED."""
+    for name in SERVED:
+        row = VARIANTS[name]
+        base = folder / row.base.name
+        build(base, row.base.family)
+        pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16")
+        for epoch in (row.epoch, row.epochs):
+            write_lora(base / "lora" / row.lora_file(epoch), pipeline, seed=epoch)
 
 
 class Cog:
