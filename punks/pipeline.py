@@ -110,10 +110,16 @@ class Painter:
         clock.lap("encode")
         self._pipeline.scheduler = make_scheduler(self._scheduler, first)
         generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
-        latents = self._denoise(first, embeddings, generators, on_step, picture)
-        clock.lap("denoise")
-        images = [self._decode(one) for one in latents.split(1)]
-        clock.lap("decode")
+        try:
+            latents = self._denoise(first, embeddings, generators, on_step, picture)
+            clock.lap("denoise")
+            images = [self._decode(one) for one in latents.split(1)]
+            clock.lap("decode")
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self.device} has no memory left for {len(recipes)} pictures at once ({str(error).splitlines()[0]}); "
+                "ask for fewer, or keep fewer models with a smaller PUNKS_VRAM_GB"
+            ) from error
         return Paintings(images=images, seconds=clock.seconds)
 
     @property

@@ -14,6 +14,7 @@ from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
 from PIL import Image
 
 from punks import Recipe, Studio, variants
+from punks.cli import main
 from punks.errors import DeviceError, RecipeError, WeightsError
 from punks.memory import budget
 from punks.png import read_recipe, write_png, write_webp
@@ -52,17 +53,17 @@ def test_a_failed_load_leaves_the_studio_as_it_was(monkeypatch: pytest.MonkeyPat
     assert studio.generate(recipe()).painting.tobytes() == before
 
 
-def test_50_switches_of_base_and_lora_leak_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_switches_of_base_and_lora_leak_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_VRAM_GB", "0.001")
     studio = Studio()
     sizes: list[int] = []
     tensors: list[int] = []
     first = None
-    for switch in range(50):
+    for switch in range(20):  # script/fuzz does 50
         name = ("tiny", "tiny-xl")[switch % 2]
         painter = studio.painter(name)
         painter.use_lora(recipe(variant=name, epoch=1 + switch % 2))
-        if switch % 10 == 9:
+        if switch % 4 == 3:
             gc.collect()
             sizes.append(psutil.Process().memory_info().rss)
             tensors.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
@@ -116,6 +117,18 @@ def test_a_recipe_starts_from_the_very_picture_that_it_names(tmp_path: Path):
         recipe(image="0" * 64, num_inference_steps=2, prompt_strength=0.4)
     with pytest.raises(RecipeError, match=r"image: 'a\.png' is not allowed; a recipe names its picture by the SHA-256"):
         recipe(image="a.png")
+
+
+def test_the_command_line_starts_from_a_picture_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    start, once, again = (str(tmp_path / name) for name in ("start.png", "once.png", "again.png"))
+    Image.new("RGB", (24, 24), "teal").save(start)
+    paint = ["generate", "lady", "--variant", "tiny", "--steps", "2", "--seed", "1", "--prompt-strength", "0.5"]
+    assert main([*paint, "--image", start, "-o", once]) == 0
+    assert main(["generate", "--recipe", once, "--image", start, "-o", again]) == 0
+    assert Path(once).read_bytes() == Path(again).read_bytes()
+    assert main(["generate", "--recipe", once, "-o", again]) == 2
+    assert "image: None is not allowed; give the file with the SHA-256" in capsys.readouterr().err
+    assert main([*paint, "--image", str(tmp_path / "absent.png")]) == 1
 
 
 def test_png_and_webp_carry_any_recipe(tmp_path: Path):
