@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from punks import Recipe
@@ -72,10 +73,22 @@ def main() -> None:
     if args.samples:
         others = [(prompt(one), 2000 + i) for i, one in enumerate(held_out(args.samples))]
         punks = paint(studio, [recipe(*one) for one in others])
-        known = {make(FULL.seed, FULL.captions, i).cells.tobytes() for i in range(FULL.portraits)}
-        row(
-            f"training portraits among {args.samples}", str(sum(one.art.cells.tobytes() in known for one in punks)), "0"
-        )
+        different = distances(np.stack([one.art.cells for one in punks]))
+        row(f"training portraits among {args.samples}", str(int((different == 0).sum())), "0")
+        row("cells unlike the nearest one's", f"at least {different.min()} of {GRID * GRID}", "")
+
+
+def distances(cells: NDArray[np.uint8], nearest: int = 16, levels: int = 24) -> NDArray[np.int64]:
+    """In how many cells each picture (N, 24, 24, 3) differs visibly from the training portrait most like it."""
+    known = np.stack([make(FULL.seed, 0, i).cells for i in range(FULL.portraits)])
+    features = known.reshape(len(known), -1).astype(np.float32)
+    norms = (features**2).sum(1)
+    found: list[int] = []
+    for one in cells:
+        gaps = norms - 2 * features @ one.reshape(-1).astype(np.float32)
+        like = known[np.argpartition(gaps, nearest)[:nearest]].astype(np.int16)
+        found.append(int((np.abs(like - one).max(-1) > levels).sum((1, 2)).min()))
+    return np.array(found)
 
 
 def held_out(count: int) -> list[Traits]:

@@ -68,6 +68,14 @@ def test_the_reader_agrees_with_the_generator() -> None:
         assert np.mean(results) >= 0.9, (name, np.mean(results))
 
 
+def test_a_shade_beside_the_skin_is_read_as_that_skin() -> None:
+    for seed in range(8):
+        traits = sample(rng(seed))
+        cells = draw(traits, rng(seed)).cells
+        darker = np.clip(cells.astype(int) - 10, 0, 255).astype(np.uint8)
+        assert read(darker, traits).skin
+
+
 @given(seeds)
 @settings(max_examples=40, deadline=None)
 def test_a_caption_keeps_its_first_two_tags_and_names_what_is_drawn(seed: int) -> None:

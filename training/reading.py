@@ -46,7 +46,7 @@ def read(cells: Cells, traits: Traits) -> Reading:
     hair, bald = known.get("hair"), traits.hair == "bald"
     return Reading(
         background=_background(cells, known["background"], traits),
-        skin=_names(cells, known["skin"], _ramps(SKIN)) == traits.skin,
+        skin=_skin(cells, known["skin"]) == traits.skin,
         eyes=all(seen) if len(seen) == 2 else None,
         hair=None
         if bald or hair is None or hair.sum() < 3
@@ -70,6 +70,13 @@ def _background(cells: Cells, where: Mask, traits: Traits) -> float | None:
         return None
     found = np.median(cells[where], axis=0).astype(np.float32)
     return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[traits.background], np.float32))))
+
+
+def _skin(cells: Cells, where: Mask) -> str:
+    """The skin whose base tone is nearest to the median: the lights of one skin are the base of the next."""
+    found = lab(np.median(cells[where], axis=0).astype(np.float32))
+    gaps = {name: float(ciede2000(found, lab(np.array(tone, np.float32)))) for name, tone in SKIN.items()}
+    return min(gaps, key=lambda name: gaps[name])
 
 
 def _ramps(table: Mapping[str, RGB]) -> dict[str, Cells]:
