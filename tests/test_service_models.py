@@ -167,7 +167,12 @@ def test_painting_opens_no_connection_no_program_and_no_file_elsewhere(served_we
     command = [sys.executable, "-c", WATCHED]
     root = Path(__file__).parent.parent
     environment = {"PATH": "", "PUNKS_WEIGHTS": str(served_weights), "PUNKS_DEVICE": "cpu", "TMPDIR": str(tmp_path)}
-    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
+    environment |= {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HOME": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "STRANGERS []"

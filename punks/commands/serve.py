@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from punks.server import free_port, server, wait
 from punks.variants import DEFAULT, VARIANTS
 
 
@@ -29,6 +28,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it was stopped, 1 when it could not start or ended by itself."""
+    from punks.server import free_port, server, wait  # brings an HTTP client along
+
     url = f"http://{args.host}:{(port := args.port or free_port())}"
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="punks-serve-") as folder:
