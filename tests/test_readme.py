@@ -11,7 +11,8 @@ from punks.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -24,6 +25,8 @@ def test_commands_are_ones_that_exist(line: str):
         assert (ROOT / words[0]).stat().st_mode & 0o111
         if words[0] == "script/generate":
             make_parser().parse_args(["generate", *words[1:]])
+        elif words[0] == "script/serve":
+            make_parser().parse_args(["serve", *words[1:]])
         elif words[0] == "script/download-weights":
             make_parser().parse_args(["weights", "--fetch", *words[1:]])
 
