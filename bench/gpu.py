@@ -18,8 +18,8 @@ from diffusers import DiffusionPipeline
 
 from bench.random_models import Family, build, kohya_names, write_lora
 from punks import Recipe
-from punks.lora_file import read_header
-from punks.pipeline import Painter
+from punks.lora.file import read_header
+from punks.painter.pipeline import Painter
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
 RANKS = {"sd15": (32, 16), "sdxl": (128, 64)}

@@ -21,7 +21,7 @@ from punks.snap import PixelArt, snap
 from punks.start import starting_picture
 
 if TYPE_CHECKING:
-    from punks.pipeline import Painter
+    from punks.painter.pipeline import Painter
 
 OnStep = Callable[[int, int], None]
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class Studio:
             weights.require(row, epoch or row.epoch)
             # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            from punks.memory import make_room  # both bring torch along, whose OpenMP reads the line above
-            from punks.pipeline import Painter
+            from punks.painter.memory import make_room  # both bring torch along, whose OpenMP reads the line above
+            from punks.painter.pipeline import Painter
 
             make_room(self._painters, row)
             self._painters[row.base.name] = Painter(row)

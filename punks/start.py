@@ -4,10 +4,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from punks.checksums import sha256
 from punks.errors import ImageError, RecipeError
 from punks.pictures import open_picture
 from punks.recipe import Recipe
+from punks.weights.checksums import sha256
 
 
 def picture_hash(path: Path) -> str:

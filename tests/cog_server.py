@@ -20,7 +20,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import build, write_lora
-from punks.server import free_port, health, server, wait
+from punks.service.server import free_port, health, server, wait
 from punks.variants import VARIANTS
 
 PATIENCE = 120

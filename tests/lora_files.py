@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from punks.base_modules import module_shapes
 from punks.cli import main
+from punks.lora.base_modules import module_shapes
 from punks.variants import VARIANTS
 
 EPOCH_7 = "bespoke_punks_SD15_PERFECT-000007.safetensors"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from punks.encoder import count_tokens, encode
 from punks.errors import RecipeError
+from punks.painter.encoder import count_tokens, encode
 
 
 @pytest.fixture(scope="module", params=["tiny", "tiny-xl"])

@@ -10,8 +10,8 @@ import pytest
 from servers import Fault, Site, serving, tensors
 
 from punks.errors import RecipeError, WeightsError
-from punks.fetch import fetch
 from punks.variants import VARIANTS
+from punks.weights.fetch import fetch
 
 PERFECT = VARIANTS["sd15-perfect"]
 LORA = PERFECT.lora_file(7)

@@ -9,11 +9,11 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from bench import random_models
-from punks.base_modules import module_shapes
 from punks.cli import main
 from punks.errors import LoraError
-from punks.lora import LoraSlot
-from punks.lora_file import check, read_header
+from punks.lora.base_modules import module_shapes
+from punks.lora.file import check, read_header
+from punks.lora.slot import LoraSlot
 from punks.variants import VARIANTS
 from tests.lora_files import EPOCH_7, PERFECT, inspected, shapes, tensors, write
 

@@ -10,10 +10,10 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from bench.random_models import kohya_names, write_lora
-from punks.base_modules import module_shapes
 from punks.errors import LoraError
-from punks.lora import LoraSlot
-from punks.lora_file import read_header
+from punks.lora.base_modules import module_shapes
+from punks.lora.file import read_header
+from punks.lora.slot import LoraSlot
 from punks.variants import VARIANTS
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from punks import Recipe, Studio, variants
 from punks.errors import DeviceError, RecipeError, WeightsError
 from punks.generate import Punk
-from punks.pipeline import Painter, choose_device
+from punks.painter.pipeline import Painter, choose_device
 from punks.prompts import complete
 from punks.recipe import SCHEDULERS
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from punks.recipe import Recipe, bounds
-from punks.schema import openapi
+from punks.service.schema import openapi
 from punks.variants import DEFAULT, VARIANTS
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +103,11 @@ def test_only_the_prompt_is_required():
 
 @pytest.mark.parametrize("variant", ["demo", "sdxl-fixed"])
 def test_another_default_variant_is_what_the_schema_says(variant: str, monkeypatch: pytest.MonkeyPatch):
-    command = [sys.executable, "-c", "from punks.schema import openapi; print(openapi()['components']['schemas'])"]
+    command = [
+        sys.executable,
+        "-c",
+        "from punks.service.schema import openapi; print(openapi()['components']['schemas'])",
+    ]
     monkeypatch.setenv("PUNKS_VARIANT", variant)
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert ast.literal_eval(said)["Input"]["properties"]["variant"]["default"] == variant
@@ -172,14 +176,14 @@ def context() -> set[str]:
 def test_the_image_has_all_that_predict_py_imports_and_nothing_of_the_tests():
     # what the service imports when it paints, asked of a fresh interpreter
     code = (
-        "import sys, pathlib, predict, punks.pipeline, punks.memory\n"
+        "import sys, pathlib, predict, punks.painter.pipeline, punks.painter.memory\n"
         "root = str(pathlib.Path().resolve())\n"
         "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
         "print(*[f[len(root) + 1:] for f in files if f.startswith(root + '/p')], sep='\\n')"
     )
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     needed = set(loaded.split())
-    assert {"predict.py", "punks/service.py", "punks/snap/__init__.py"} <= needed
+    assert {"predict.py", "punks/service/__init__.py", "punks/snap/__init__.py"} <= needed
     assert needed <= context()
     assert "requirements.txt" in context()
     kept = {path.split("/")[0] for path in context()}
@@ -194,7 +198,12 @@ def test_the_service_needs_nothing_that_the_image_lacks():
     installed = {re.split("[=<>]", line)[0].replace("-", "_") for line in pins.splitlines() if line[:1].isalpha()}
     modules = {"PIL": "pillow", "cog": None}
     for path in (path for path in context() if path.endswith(".py") and not path.startswith("punks/commands")):
-        if path in ("punks/server.py", "punks/fetch.py", "punks/transfer.py", "punks/schema.py"):
+        if path in (
+            "punks/service/server.py",
+            "punks/service/schema.py",
+            "punks/weights/fetch.py",
+            "punks/weights/transfer.py",
+        ):
             continue  # these run where a model is served without Docker or weights are fetched, never in the image
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from punks import Recipe
-from punks.checksums import sha256
 from punks.png import read_recipe
-from punks.schema import openapi
+from punks.service.schema import openapi
 from punks.variants import VARIANTS
+from punks.weights.checksums import sha256
 from tests.cog_server import QUICK, Cog, data_uri, file_bytes, picture, receiver
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from punks.png import read_recipe
-from punks.server import health
+from punks.service.server import health
 from tests.cog_server import FAST, PATIENCE, Cog
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from PIL import Image
 from punks import Recipe, Studio, variants
 from punks.cli import main
 from punks.errors import DeviceError, RecipeError, WeightsError
-from punks.memory import budget
+from punks.painter.memory import budget
 from punks.png import read_recipe, write_png, write_webp
 from punks.prompts import complete
 from punks.start import picture_hash
@@ -150,7 +150,7 @@ def watch(event, args):
     if event == "open" and not isinstance(args[0], int) and args[2] & (os.O_WRONLY | os.O_RDWR):
         events.append((event, str(args[0])))
 from punks.service import Service
-import punks.pipeline
+import punks.painter.pipeline
 sys.addaudithook(watch)
 service = Service()
 service.warm_up("sd15-perfect")

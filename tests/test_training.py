@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from punks.lora import LoraSlot, read_header
+from punks.lora.slot import LoraSlot, read_header
 from punks.snap import snap
 from training import dataset, kohya, models
 from training.captions import NEGATIVE
@@ -134,7 +134,7 @@ def test_a_lora_by_hand_has_the_gradients_of_autograd() -> None:
 
 
 def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenizer_folder: Path) -> None:
-    from punks.encoder import encode
+    from punks.painter.encoder import encode
 
     tokenizer = models.write_tokenizer(tokenizer_folder)
     model = Denoiser(TINY, CPU, torch.float32)

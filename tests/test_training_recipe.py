@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from punks.cli import main
-from punks.training_runs import ELEVEN, RUNS
+from punks.lora.training_runs import ELEVEN, RUNS
 from tests.lora_files import write
 
 

@@ -11,7 +11,7 @@ from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any, cast
 
 from punks.errors import LoraError
-from punks.training_runs import text
+from punks.lora.training_runs import text
 from punks.variants import VARIANTS
 
 if TYPE_CHECKING:  # numpy takes time that the other commands need not spend
@@ -46,7 +46,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: the file serves; 1: it is refused."""
     from punks.inspection import inspect, other_file, other_variant
-    from punks.lora_file import read_header
+    from punks.lora.file import read_header
 
     against = None
     if args.against in VARIANTS:
@@ -123,7 +123,7 @@ def _text(found: "Inspection") -> str:
 
 
 def _facts(found: "Inspection") -> list[str]:
-    from punks.training_parameters import shown
+    from punks.inspection.parameters import shown
 
     file, known = found.file, found.parameters
     ranks = "/".join(map(str, file.ranks)) or "unknown"
@@ -147,7 +147,7 @@ def _facts(found: "Inspection") -> list[str]:
 
 
 def _chart(found: "Inspection") -> list[str]:
-    from punks.strengths import bars
+    from punks.inspection.strengths import bars
 
     try:
         "█▏".encode(sys.stdout.encoding or "ascii")
@@ -168,7 +168,7 @@ def _chart(found: "Inspection") -> list[str]:
 
 
 def _parameters(found: "Inspection") -> list[str]:
-    from punks.training_parameters import CIRCUMSTANCES, shown
+    from punks.inspection.parameters import CIRCUMSTANCES, shown
 
     names = sorted(found.parameters.keys() - CIRCUMSTANCES - {"networks", "base"})
     if not any(key.startswith("ss_") for key in found.file.metadata):

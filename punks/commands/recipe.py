@@ -4,7 +4,7 @@ import argparse
 import shlex
 from typing import Any
 
-from punks.training_runs import RUNS, Run, Value
+from punks.lora.training_runs import RUNS, Run, Value
 from punks.variants import VARIANTS, Variant
 
 _SCRIPTS = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py"}

@@ -28,7 +28,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when it was stopped, 1 when it could not start or ended by itself."""
-    from punks.server import free_port, server, wait  # brings an HTTP client along
+    from punks.service.server import free_port, server, wait  # brings an HTTP client along
 
     url = f"http://{args.host}:{(port := args.port or free_port())}"
     signal.signal(signal.SIGTERM, _interrupt)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from punks import weights
-from punks.checksums import SUMS, recorded, sha256
 from punks.variants import DEFAULT, VARIANTS, Variant
+from punks.weights.checksums import SUMS, recorded, sha256
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage]
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verify:
         return _verify(weights.folder(), args.variants or list(VARIANTS.values()), as_json=args.json)
     if args.fetch:
-        from punks.fetch import fetch
+        from punks.weights.fetch import fetch
 
         args.variants = args.variants or [VARIANTS[DEFAULT]]
         for row in args.variants:

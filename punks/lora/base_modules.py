@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from punks import weights
 from punks.errors import PunkError
-from punks.lora_file import read_header
+from punks.lora.file import read_header
 from punks.variants import Variant
 
 Shape = tuple[int, ...]

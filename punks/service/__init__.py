@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from punks import variants, weights
-from punks.checksums import sha256
 from punks.errors import ImageError, RecipeError
 from punks.generate import Punk, Studio
 from punks.png import write_png, write_webp
 from punks.recipe import Recipe
+from punks.weights.checksums import sha256
 
 _WHOLE = {"num_outputs", *(one.name for one in dataclasses.fields(Recipe) if int in (one.type, *get_args(one.type)))}
 

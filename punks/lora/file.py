@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from punks.errors import LoraError
-from punks.training_runs import RUNS
+from punks.lora.training_runs import RUNS
 from punks.variants import VARIANTS, Variant
 from punks.weights import fault
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from punks.checksums import record, recorded, sha256
 from punks.errors import WeightsError
 from punks.weights import fault
+from punks.weights.checksums import record, recorded, sha256
 
 if TYPE_CHECKING:
     import httpx2

@@ -16,7 +16,7 @@ from punks.errors import DeviceError
 from punks.variants import Variant
 
 if TYPE_CHECKING:
-    from punks.pipeline import Painter
+    from punks.painter.pipeline import Painter
 
 _GB = 1_000_000_000
 _SHARE = 0.8

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from punks.lora_file import LoraFile
-from punks.training_runs import ELEVEN, Value, said, text
+from punks.lora.file import LoraFile
+from punks.lora.training_runs import ELEVEN, Value, said, text
 
 UNKNOWN = "unknown"
 

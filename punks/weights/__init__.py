@@ -11,7 +11,7 @@ from typing import Any
 from punks.errors import WeightsError
 from punks.variants import Variant
 
-_CHECKOUT = Path(__file__).resolve().parent.parent / "weights"
+_CHECKOUT = Path(__file__).resolve().parent.parent.parent / "weights"
 
 
 def folder(variant: Variant | None = None) -> Path:

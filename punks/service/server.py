@@ -15,7 +15,7 @@ import httpx2
 
 from punks.variants import DEFAULT
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 _GRACE = 10.0
 
 
@@ -46,7 +46,7 @@ def server(
         **(extra or {}),
     }
     schema = subprocess.run(
-        [sys.executable, "-m", "punks.schema"], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "punks.service.schema"], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
     )
     (folder / ".cog").mkdir()
     (folder / ".cog/openapi_schema.json").write_bytes(schema.stdout)

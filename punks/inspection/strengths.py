@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from punks.lora_file import ALPHA, LoraFile, network
+from punks.lora.file import ALPHA, LoraFile, network
 
 # a file above this many bytes is read in part, so that any takes less than a second: rank 64 on SD 1.5 is below it
 BUDGET = 80_000_000

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from punks import weights
-from punks.base_modules import module_shapes
 from punks.errors import LoraError
-from punks.lora_file import LoraFile, check, read_header
-from punks.strengths import BUDGET, Block, Tensors, blocks
-from punks.training_parameters import Difference, differences, parameters, shown, unknown
-from punks.training_runs import RUNS, Value
+from punks.inspection.parameters import Difference, differences, parameters, shown, unknown
+from punks.inspection.strengths import BUDGET, Block, Tensors, blocks
+from punks.lora.base_modules import module_shapes
+from punks.lora.file import LoraFile, check, read_header
+from punks.lora.training_runs import RUNS, Value
 from punks.variants import VARIANTS, Variant
 
 Verdict = Literal["serves", "serves with warnings", "refused"]

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from punks import weights
-from punks.checksums import recorded, sha256
 from punks.errors import RecipeError, WeightsError
-from punks.transfer import AGAIN, SIGN_IN, Item, Say, arrived, bring, hub_token, require_room
 from punks.variants import VARIANTS, Variant
+from punks.weights.checksums import recorded, sha256
+from punks.weights.transfer import AGAIN, SIGN_IN, Item, Say, arrived, bring, hub_token, require_room
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile

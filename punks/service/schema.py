@@ -1,4 +1,4 @@
-"""`python -m punks.schema`: the OpenAPI description of predict.py, in the form of Cog's own build.
+"""`python -m punks.service.schema`: the OpenAPI description of predict.py, in the form of Cog's own build.
 
 Cog's build reads predict.py without running it (replicate/cog, pkg/schema); here Cog's inspector imports it.
 """
@@ -123,5 +123,5 @@ def _cancel() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     sys.stdout.write(json.dumps(openapi()) + "\n")

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from punks.base_modules import kohya_names
 from punks.errors import LoraError
-from punks.lora_file import ALPHA, DOWN, UP, LoraFile, check, read_header
+from punks.lora.base_modules import kohya_names
+from punks.lora.file import ALPHA, DOWN, UP, LoraFile, check, read_header
 
 # B (out, rank), A (rank, in) and alpha/rank by kohya's module name
 Factors = dict[str, tuple[Tensor, Tensor, float]]

@@ -16,11 +16,11 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from punks import weights
-from punks.encoder import Embeddings, embedding_length, encode
 from punks.errors import DeviceError, PunkError, WeightsError
-from punks.lora import LoraSlot
+from punks.lora.slot import LoraSlot
+from punks.painter.encoder import Embeddings, embedding_length, encode
+from punks.painter.schedulers import make_scheduler
 from punks.recipe import Recipe
-from punks.schedulers import make_scheduler
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]

@@ -1,0 +1,1 @@
+"""Prompt to painting on one device: the only room, with `punks.lora`, that needs torch."""
