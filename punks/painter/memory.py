@@ -38,6 +38,13 @@ def budget(device: torch.device) -> float:
     return gigabytes * _GB
 
 
+def hold_to_budget(device: torch.device) -> None:
+    """Makes `PUNKS_VRAM_GB` all that this process takes of a GPU, paintings included; beyond it is out of memory."""
+    if device.type == "cuda" and os.environ.get("PUNKS_VRAM_GB"):
+        share = budget(device) / torch.cuda.mem_get_info(device)[1]
+        torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+
+
 def make_room(painters: "OrderedDict[str, Painter]", row: Variant) -> None:
     """Drops the painters that were used longest ago until the base of `row` fits beside the others."""
     if not painters:

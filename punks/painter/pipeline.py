@@ -3,10 +3,12 @@
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -16,14 +18,18 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from punks import weights
-from punks.errors import DeviceError, PunkError, WeightsError
+from punks.errors import DeviceError, WeightsError
 from punks.lora.slot import LoraSlot
+from punks.painter.decoder import decoded, pixels_of
 from punks.painter.encoder import Embeddings, embedding_length, encode
+from punks.painter.engine import Pace, choose_engine, install, prepare
+from punks.painter.memory import budget, hold_to_budget
 from punks.painter.schedulers import make_scheduler
 from punks.recipe import Recipe
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
+log = logging.getLogger(__name__)
 
 # both print notes about optional parts and bars of their own; this program says what its users need to know
 transformers.utils.logging.set_verbosity_error()
@@ -34,9 +40,12 @@ diffusers.utils.logging.disable_progress_bar()
 
 @dataclass(kw_only=True)
 class Paintings:
-    """RGB pictures at the base's native side, and the seconds that each stage took."""
+    """RGB pictures at the base's native side, to be read once, and the seconds that each stage took.
 
-    images: list[Image.Image]
+    The next picture is decoded while the last one is in use; `seconds["decode"]` is complete when all are read.
+    """
+
+    images: Iterable[Image.Image]
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
 
@@ -63,7 +72,10 @@ class Painter:
     def __init__(self, variant: Variant, device: torch.device | None = None) -> None:
         self.device = device or choose_device()
         self.base = variant.base
+        self._row = variant
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        asked = choose_engine(self.device)
+        hold_to_budget(self.device)
         folder = weights.base_folder(variant)
         half = any((folder / "unet").glob("*.fp16.safetensors"))
         unserved = [part for part in weights.components(folder) if part in ("safety_checker", "feature_extractor")]
@@ -81,7 +93,14 @@ class Painter:
         self._pipeline.to(self.device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._scheduler: Any = self._pipeline.scheduler
-        self._lora = LoraSlot(self._pipeline)
+        if asked is not None:
+            prepare(self._pipeline)
+        # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
+        self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
+        self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
+        self._pixels = pixels_of(self._pipeline.vae)
+        if self._graphs is not None:
+            self._pixels = self._graphs.replayed(self._pixels)
         # alone on a CPU every picture is as fast as in a batch, and then equals itself to the last bit
         self.batch_size = 8 if self.device.type == "cuda" else 1
 
@@ -113,21 +132,53 @@ class Painter:
         try:
             latents = self._denoise(first, embeddings, generators, on_step, picture)
             clock.lap("denoise")
-            images = [self._decode(one) for one in latents.split(1)]
-            clock.lap("decode")
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{self.device} has no memory left for {len(recipes)} pictures at once ({str(error).splitlines()[0]}); "
-                "ask for fewer, or keep fewer models with a smaller PUNKS_VRAM_GB"
-            ) from error
-        return Paintings(images=images, seconds=clock.seconds)
+            if len(recipes) == 1:
+                raise self._out_of_memory(error) from error
+            half = len(recipes) // 2
+        else:
+            return Paintings(images=self._decoded(latents, clock), seconds=clock.seconds)
+        log.warning("%s has no memory for %d pictures at once; going on with %d", self.device, len(recipes), half)
+        self.batch_size = half
+        self._give_memory_back()
+        first_half = self.paint(recipes[:half], prompts[:half], on_step, picture)
+        images = list(first_half.images)
+        second_half = self.paint(recipes[half:], prompts[half:], on_step, picture)
+        images += second_half.images
+        seconds = {stage: taken + second_half.seconds[stage] for stage, taken in first_half.seconds.items()}
+        return Paintings(images=images, seconds=seconds)
+
+    def _decoded(self, latents: Tensor, clock: "_Clock") -> Iterator[Image.Image]:
+        pictures = decoded(self._pixels, latents)
+        for _ in range(len(latents)):
+            clock.start()
+            try:
+                picture = next(pictures)
+            except torch.OutOfMemoryError as error:
+                raise self._out_of_memory(error) from error
+            clock.add("decode")
+            yield picture
+
+    def _out_of_memory(self, error: torch.OutOfMemoryError) -> DeviceError:
+        self._give_memory_back()
+        return DeviceError(
+            f"{self.device} has no memory left for one picture ({str(error).splitlines()[0]}); "
+            "close what else uses it, or give this program more with PUNKS_VRAM_GB"
+        )
+
+    def _give_memory_back(self) -> None:
+        if self._graphs is not None:
+            self._graphs.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @property
     def nbytes(self) -> int:
         """Memory that the weights take on the device, the LoRA's copies included."""
         parts = [part for part in self._pipeline.components.values() if isinstance(part, torch.nn.Module)]
         tensors = [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
-        return sum(tensor.nbytes for tensor in tensors) + self._lora.nbytes
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+        return sum(storages.values()) + (self._lora.nbytes if hasattr(self, "_lora") else 0)
 
     def healthy(self) -> bool:
         """Whether the device computes; one whose CUDA context broke never does again."""
@@ -135,6 +186,12 @@ class Painter:
             return torch.ones(2, device=self.device).sum().item() == 2
         except RuntimeError:
             return False
+
+    def compile(self, shapes: list[tuple[int, int]]) -> Path:
+        """Compiles the base for U-Net calls of (rows, tokens). The folder of the packages, used from the next start."""
+        from punks.painter.compiled import compile_base
+
+        return compile_base(self._pipeline, weights.base_folder(self._row), self.device, shapes)
 
     def embedding_length(self, recipe: Recipe, prompt: str) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
@@ -165,13 +222,14 @@ class Painter:
 
         def step_end(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             nonlocal done
+            pace.step()
             # PNDM takes one step more than was asked for
             if on_step and min(index + 1, steps) > done:
                 done = min(index + 1, steps)
                 on_step(done, steps)
             return tensors
 
-        pipeline, start = self._pipeline, self._start(recipe, generators, picture)
+        pace, pipeline, start = Pace(self.device), self._pipeline, self._start(recipe, generators, picture)
         if picture is not None:
             pipeline = diffusers.AutoPipelineForImage2Image.from_pipe(  # pyright: ignore[reportPrivateImportUsage]
                 pipeline
@@ -201,13 +259,6 @@ class Painter:
         noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
         return {"latents": noise.to(self.device, self.dtype), "height": size, "width": size}
 
-    def _decode(self, latents: Tensor) -> Image.Image:
-        vae = self._pipeline.vae
-        pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
-        if not bool(pixels.isfinite().all()):
-            raise PunkError("the painting holds values that are not finite; lower lora_scale or guidance_scale")
-        return self._pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
-
 
 def _joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
     names = {
@@ -226,14 +277,16 @@ class _Clock:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.seconds: dict[str, float] = {}
-        self._last = self._now()
+        self.start()
+
+    def start(self) -> None:
+        self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        now = self._now()
-        self.seconds[name] = now - self._last
-        self._last = now
-
-    def _now(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        self.add(name)
+
+    def add(self, name: str) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._last
+        self.start()

@@ -24,11 +24,22 @@ _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 def make_scheduler(own: Any, recipe: Recipe) -> Any:
     """A fresh scheduler for one request, with the base's own noise schedule; schedulers keep state while they run."""
     if recipe.scheduler == "default":
-        return type(own).from_config(own.config)
+        return _on_host(type(own).from_config(own.config))
     name, settings = _SCHEDULERS[recipe.scheduler]
     kind = getattr(diffusers, name)
     if own.config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in kind._get_init_keys(kind):
         raise RecipeError("scheduler", recipe.scheduler, f"it cannot sample {recipe.variant}, which needs zero SNR")
     if recipe.scheduler == "lcm":
         settings = {"original_inference_steps": max(50, recipe.num_inference_steps)}
-    return kind.from_config(own.config, **settings)
+    return _on_host(kind.from_config(own.config, **settings))
+
+
+def _on_host(scheduler: Any) -> Any:
+    """Keeps its timesteps on the host, where its arithmetic reads them: on the device each read would wait for it."""
+    own = scheduler.set_timesteps
+
+    def set_timesteps(steps: int, device: Any = None, **options: Any) -> None:  # noqa: ARG001
+        own(steps, device="cpu", **options)
+
+    scheduler.set_timesteps = set_timesteps
+    return scheduler

@@ -1,0 +1,106 @@
+"""One engine in a process of its own: `python -m bench.gpu_engine FAMILY` (bench.gpu calls it; PUNKS_WEIGHTS is set).
+
+Prints one JSON object; seconds unless a name says otherwise. `BENCH_STARTED` is when the process was started.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from bench.gpu_rows import PROMPT, row_of
+from punks import Recipe, Studio
+from punks.painter.pipeline import Painter
+
+
+def seconds(act: Callable[[], object]) -> float:
+    torch.cuda.synchronize() if torch.cuda.is_available() else None
+    start = time.perf_counter()
+    act()
+    torch.cuda.synchronize() if torch.cuda.is_available() else None
+    return time.perf_counter() - start
+
+
+def median(act: Callable[[], object], runs: int) -> float:
+    return statistics.median(seconds(act) for _ in range(runs))
+
+
+def request(studio: Studio, recipe: Recipe, pictures: int = 1) -> list[bytes]:
+    """What a user waits for: prompts to PNG bytes."""
+    files: list[bytes] = []
+    for punk in studio.generate_all(recipe.outputs(pictures)):
+        file = io.BytesIO()
+        punk.image.save(file, "PNG")
+        files.append(file.getvalue())
+    return files
+
+
+def lora_changes(painter: Painter, recipe: Recipe) -> dict[str, Any]:
+    """How long each change takes, and whether the picture is the same to the bit after the change is undone."""
+    result: dict[str, Any] = {}
+
+    def painted(one: Recipe) -> bytes:
+        return next(iter(painter.paint([one], [PROMPT]).images)).tobytes()
+
+    first = painted(recipe)
+    changes = {
+        "scale_change": recipe.replace(lora_scale=0.5),
+        "epoch_change": recipe.replace(epoch=2),
+        "lora_off_and_on": recipe.replace(lora_scale=0.0),
+    }
+    for name, other in changes.items():
+        times = [seconds(lambda one=one: painter.use_lora(one)) for _ in range(5) for one in (other, recipe)]
+        result[name], result[f"{name}_worst"] = statistics.median(times), max(times)
+        changed = painted(other)
+        result[f"{name}_restores_bits"] = painted(recipe) == first and changed != first
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("family", choices=["sd15", "sdxl"])
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batches", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--profile", help="write the kernels' table of one request here")
+    args = parser.parse_args()
+    started = float(os.environ.get("BENCH_STARTED", time.time()))
+    row = row_of(args.family)
+    result: dict[str, Any] = {"engine": os.environ.get("PUNKS_ENGINE") or "default", "imports": time.time() - started}
+    studio = Studio()
+    recipe = Recipe(prompt=PROMPT, template=False, variant=row.name, seed=1, num_inference_steps=args.steps)
+    result["load"] = seconds(lambda: studio.painter(row.name))
+    result["first_request"] = seconds(lambda: request(studio, recipe))
+    result["ready"] = time.time() - started
+    for pictures in args.batches:
+        request(studio, recipe, pictures)
+        result[f"batch_{pictures}"] = median(lambda n=pictures: request(studio, recipe, n), 9 if pictures == 1 else 5)
+    stages = next(iter(studio.generate_all([recipe]))).seconds
+    result |= {f"stage_{name}": taken for name, taken in stages.items()}
+    result["digest"] = hashlib.sha256(request(studio, recipe)[0]).hexdigest()[:12]
+    result |= lora_changes(studio.painter(row.name), recipe)
+    if torch.cuda.is_available():
+        result["peak_gigabytes"] = torch.cuda.max_memory_reserved() / 1e9
+    if args.profile:
+        profile(lambda: request(studio, recipe), args.profile)
+    print(json.dumps(result), flush=True)
+
+
+def profile(act: Callable[[], object], path: str) -> None:
+    from torch.profiler import ProfilerActivity
+
+    with torch.profiler.profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
+        act()
+        torch.cuda.synchronize()
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The random models of full size that the GPU benchmarks serve, as rows of the registry."""
+
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+
+from bench.random_models import Family, build, write_lora
+from punks.variants import SD15, SDXL, VARIANTS, Variant
+
+RANKS = {"sd15": (32, 16), "sdxl": (128, 64)}
+PROMPT = "lady, red hair, green eyes, light skin, blue solid background, wearing golden earrings"
+
+
+def row_of(family: Family) -> Variant:
+    """The row of the family's random model, which is served from now on."""
+    base = SD15 if family == "sd15" else SDXL
+    row = Variant(name=f"random-{family}", base=base, lora="random", epochs=2, epoch=1, verdict="")
+    return VARIANTS.setdefault(row.name, row)
+
+
+def make(family: Family, folder: Path, *, full: bool) -> None:
+    """Writes the base with random weights and two epochs of a LoRA below `folder`, as PUNKS_WEIGHTS wants them."""
+    row = row_of(family)
+    base = folder / row.base.name
+    build(base, family, full=full, device="cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16", dtype=torch.float16)
+    rank, alpha = RANKS[family]
+    for epoch in (1, 2):
+        write_lora(base / "lora" / row.lora_file(epoch), pipeline, rank=rank, alpha=alpha, strength=0.1, seed=epoch)

@@ -1,0 +1,141 @@
+"""U-Net and VAE decoder compiled ahead of time (AOTInductor), carried beside the base as packages without weights.
+
+A package belongs to one GPU, one torch and one model: its folder is named by them, `weights/BASE/engine/KEY/`, so one
+that does not fit is never found. `script/warm-engine` builds it. A package is native code, as trusted as this program.
+"""
+
+# torch and diffusers are typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import functools
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+# raised whenever what is compiled changes: older packages then fit no more
+_EDITION = 1
+_OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}
+
+
+def package_folder(folder: Path, device: torch.device) -> Path:
+    """Where the packages of the base in this folder lie for this device and torch, whether or not they are there."""
+    told = [str(_EDITION), diffusers.__version__, str(torch.version.cuda)]
+    told += [(folder / part / "config.json").read_text() for part in ("unet", "vae")]
+    model = hashlib.sha256("\0".join(told).encode()).hexdigest()[:12]
+    gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(device)).lower()
+    return folder / "engine" / f"{gpu}-torch{torch.__version__}-{model}"
+
+
+class _Positional(nn.Module):
+    """A module's forward with tensors in a row: export and packages want no nested arguments."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: Tensor, timestep: Tensor, states: Tensor, *condition: Tensor) -> Tensor:
+        added = {"text_embeds": condition[0], "time_ids": condition[1]} if condition else None
+        return self.unet(sample, timestep, states, added_cond_kwargs=added, return_dict=False)[0]
+
+
+class _Decode(nn.Module):
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.vae.decode(latents, return_dict=False)[0]
+
+
+def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> None:
+    """Puts the packages that are there in the place of the eager forwards; says so if they were wanted and are not."""
+    folder = package_folder(base, device)
+    found = sorted(folder.glob("*.pt2"))
+    if not found:
+        say = log.warning if wanted else log.info
+        say("no compiled engine of %s for this GPU and torch (%s); script/warm-engine builds it", base.name, folder)
+        return
+    started = time.perf_counter()
+    unets: dict[tuple[int, int], Callable[..., Any]] = {}
+    for path in found:
+        part, *shape = path.stem.split("-")
+        if part == "unet":
+            unets[int(shape[0]), int(shape[1])] = _package(path, _Positional(pipeline.unet), device)
+        else:
+            _replace_decode(pipeline.vae, _package(path, _Decode(pipeline.vae), device))
+    _replace_forward(pipeline.unet, unets)
+    log.info("compiled engine: %d packages in %.1f s", len(found), time.perf_counter() - started)
+
+
+def _package(path: Path, module: nn.Module, device: torch.device) -> Callable[..., Any]:
+    from torch._inductor import aoti_load_package
+
+    package = aoti_load_package(str(path), run_single_threaded=True, device_index=device.index or 0)
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    mine = {name: state[name].detach() for name in package.get_constant_fqns()}
+    package.load_constants(mine, check_full_update=True, user_managed=True)
+    return package
+
+
+def _replace_forward(unet: Any, packages: dict[tuple[int, int], Callable[..., Any]]) -> None:
+    eager = unet.forward
+
+    def forward(sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **options: Any) -> Any:
+        package = packages.get((sample.shape[0], encoder_hidden_states.shape[1]))
+        if package is None or sample.shape[-1] != unet.config.sample_size:
+            return eager(sample, timestep, encoder_hidden_states, **options)
+        added = options.get("added_cond_kwargs") or {}
+        condition = [added[name] for name in ("text_embeds", "time_ids") if name in added]
+        # samplers count in whole or in broken timesteps; the embedding is computed in float32 either way
+        return (package(sample, timestep.float(), encoder_hidden_states, *condition),)
+
+    unet.forward = forward
+
+
+def _replace_decode(vae: Any, package: Callable[..., Any]) -> None:
+    def decode(latents: Tensor, return_dict: bool = False) -> Any:  # noqa: ARG001
+        return (package(latents),)
+
+    vae.decode = decode
+
+
+def compile_base(pipeline: Any, base: Path, device: torch.device, shapes: list[tuple[int, int]]) -> Path:
+    """Compiles the VAE decoder and the U-Net for (rows, tokens); rows are twice the pictures with guidance.
+
+    Takes one to two minutes a shape and a C++ compiler. Finished packages are moved into place one by one.
+    """
+    folder = package_folder(base, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    side, channels = pipeline.unet.config.sample_size, pipeline.unet.config.in_channels
+    zeros = functools.partial(torch.zeros, device=device, dtype=torch.float16)
+    _compile(_Decode(pipeline.vae), (zeros(1, channels, side, side),), folder / "decode.pt2")
+    for rows, tokens in shapes:
+        width = pipeline.unet.config.cross_attention_dim
+        inputs = [zeros(rows, channels, side, side), torch.tensor(1.0, device=device), zeros(rows, tokens, width)]
+        if hasattr(pipeline, "text_encoder_2"):
+            inputs += [zeros(rows, pipeline.text_encoder_2.config.projection_dim), zeros(rows, 6)]
+        _compile(_Positional(pipeline.unet), tuple(inputs), folder / f"unet-{rows}-{tokens}.pt2")
+    return folder
+
+
+def _compile(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
+    from torch._inductor import aoti_compile_and_package
+
+    if path.exists():
+        return
+    log.info("compiling %s", path.name)
+    part = path.with_name(f".{path.stem}.part.pt2")
+    with torch.no_grad():
+        exported = torch.export.export(module, inputs, strict=False)
+        aoti_compile_and_package(exported, package_path=str(part), inductor_configs=_OPTIONS)
+    shutil.move(part, path)

@@ -1,0 +1,59 @@
+"""Latents to pictures, one at a time: the device decodes the next while the host has the last one in its hands."""
+
+# torch and diffusers are typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from punks.errors import PunkError
+
+Landing = tuple[Tensor, Tensor, "torch.cuda.Event | None"]
+
+
+def pixels_of(vae: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """A function: latents (1, 4, h, w) -> RGB uint8 (8h, 8w, 3), and whether all values were finite, bool ()."""
+
+    def decode(latents: Tensor) -> tuple[Tensor, Tensor]:
+        values = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        # as diffusers' image processor: [-1, 1] to [0, 1] in the model's precision, to levels in float32
+        unit = (values * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)[0].float()
+        return (unit * 255).round().to(torch.uint8).contiguous(), values.isfinite().all()
+
+    return decode
+
+
+@torch.inference_mode()
+def decoded(pixels: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> Iterator[Image.Image]:
+    """The pictures of latents (N, 4, h, w) in their order. Raises PunkError where one is not finite."""
+    last: Landing | None = None
+    for one in latents.split(1):
+        started = _launch(*pixels(one))
+        if last is not None:
+            yield _landed(*last)
+        last = started
+    if last is not None:
+        yield _landed(*last)
+
+
+def _launch(levels: Tensor, finite: Tensor) -> Landing:
+    if levels.device.type != "cuda":
+        return levels, finite, None
+    there = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
+    for host, device in zip(there, (levels, finite), strict=True):
+        host.copy_(device, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return there[0], there[1], event
+
+
+def _landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:
+    if event is not None:
+        event.synchronize()
+    if not bool(finite):
+        raise PunkError("the painting holds values that are not finite; lower lora_scale or guidance_scale")
+    return Image.fromarray(levels.cpu().numpy())

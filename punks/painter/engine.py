@@ -1,0 +1,170 @@
+"""The fast path on CUDA: the models' forwards replayed as CUDA graphs, compiled ones where their package fits.
+
+A big GPU idles while Python launches the thousand kernels of one U-Net call; a graph launches them at once. Weights may
+change in place between replays (LoRA), they must not move.
+"""
+
+# torch and diffusers are typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import functools
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
+
+from punks.errors import DeviceError
+
+log = logging.getLogger(__name__)
+ENGINES = ("compile", "graph", "eager")
+Forward = Callable[..., Any]
+
+
+def choose_engine(device: torch.device) -> str | None:
+    """`PUNKS_ENGINE`, or "" where the best that is there shall serve; None away from CUDA. Raises DeviceError."""
+    asked = os.environ.get("PUNKS_ENGINE", "")
+    if asked and asked not in ENGINES:
+        raise DeviceError(f"PUNKS_ENGINE: {asked!r} is no engine; use {', '.join(ENGINES)}, or leave it unset")
+    return asked if device.type == "cuda" else None
+
+
+def prepare(pipeline: Any) -> None:
+    """Lays weights out as tensor cores like them, before anything refers to them: channels last, Q, K and V as one.
+
+    `to_q`, `to_k` and `to_v` become views of the joined weight, so that a LoRA written into them arrives.
+    """
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
+    pipeline.unet.fuse_qkv_projections()
+    for module in pipeline.unet.modules():
+        if (joined := getattr(module, "to_qkv", None)) is not None:
+            _share(joined, (module.to_q, module.to_k, module.to_v))
+        elif (joined := getattr(module, "to_kv", None)) is not None:
+            _share(joined, (module.to_k, module.to_v))
+
+
+def _share(joined: Any, parts: tuple[Any, ...]) -> None:
+    rows = joined.weight.detach().split([part.weight.shape[0] for part in parts])
+    for part, view in zip(parts, rows, strict=True):
+        part.weight.data = view
+
+
+@dataclass
+class _Graph:
+    graph: torch.cuda.CUDAGraph
+    inputs: list[Tensor]
+    output: Any
+
+
+class Graphs:
+    """Captured forwards of one base, in one pool of memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: dict[object, _Graph | None] = {}
+
+    def __len__(self) -> int:
+        return sum(graph is not None for graph in self._graphs.values())
+
+    def clear(self) -> None:
+        """Gives the memory of all graphs back; they are captured anew when they are needed."""
+        self._graphs.clear()
+        self._pool = torch.cuda.graph_pool_handle()
+        torch.cuda.empty_cache()
+
+    def replayed(self, function: Forward) -> Forward:
+        """`function` of tensors, captured once for every signature of its arguments and replayed after."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            leaves, spec = tree_flatten((args, kwargs))
+            tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+            rest = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+            key = (id(function), str(spec), rest)
+            if key not in self._graphs:
+                self._graphs[key] = self._capture(function, leaves, spec)
+            captured = self._graphs[key]
+            if captured is None:
+                return function(*args, **kwargs)
+            for static, given in zip(captured.inputs, tensors, strict=True):
+                _put(static, given)
+            captured.graph.replay()
+            # the next replay writes over the output, and samplers keep what they were given
+            return tree_map_only(Tensor, torch.clone, captured.output)
+
+        return call
+
+    def _capture(self, function: Forward, leaves: list[Any], spec: Any) -> _Graph | None:
+        """None, which means eager, where the memory for it is not there."""
+        static = [_static(leaf, self._device) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        args, kwargs = tree_unflatten(static, spec)
+        try:
+            stream = torch.cuda.Stream(self._device)
+            stream.wait_stream(torch.cuda.current_stream(self._device))
+            with torch.cuda.stream(stream):
+                for _ in range(2):  # libraries choose algorithms and take workspaces on their first calls
+                    function(*args, **kwargs)
+            torch.cuda.current_stream(self._device).wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream):
+                output = function(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            if not self._graphs:
+                raise
+            log.warning("no memory is left to capture another shape; it is painted without a graph")
+            return None
+        return _Graph(graph, [leaf for leaf in static if isinstance(leaf, Tensor)], output)
+
+
+def _static(given: Tensor, device: torch.device) -> Tensor:
+    return torch.empty_like(given, device=device).copy_(given)
+
+
+def _put(static: Tensor, given: Tensor) -> None:
+    if given.device == static.device:
+        static.copy_(given)
+    elif given.ndim == 0:
+        static.fill_(given.item())  # a timestep, on the host: as an argument of the kernel it stalls nothing
+    else:
+        static.copy_(given, non_blocking=True)
+
+
+def install(pipeline: Any, folder: Path, device: torch.device, asked: str) -> Graphs | None:
+    """Puts the engine behind the `forward` of the U-Net and the text encoders; None if it is to be eager."""
+    if asked == "eager":
+        return None
+    graphs = Graphs(device)
+    if asked != "graph":
+        from punks.painter.compiled import load
+
+        load(pipeline, folder, device, wanted=asked == "compile")
+    for name in ("unet", "text_encoder", "text_encoder_2"):
+        if (module := getattr(pipeline, name, None)) is not None:
+            module.forward = graphs.replayed(module.forward)
+    return graphs
+
+
+class Pace:
+    """Keeps the host at most two steps ahead of the device, so that progress is true and a cancel is soon heard."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._ahead: deque[torch.cuda.Event] = deque()
+
+    def step(self) -> None:
+        """One denoising step was launched; waits until the step before the last one is done."""
+        if not self._cuda:
+            return
+        event = torch.cuda.Event()
+        event.record()
+        self._ahead.append(event)
+        if len(self._ahead) > 2:
+            self._ahead.popleft().synchronize()
