@@ -5,7 +5,6 @@ Prints one JSON object; seconds unless a name says otherwise. `BENCH_STARTED` is
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import statistics
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.gpu_rows import PROMPT, row_of
+from bench.gpu_rows import PROMPT, finish, row_of
 from punks import Recipe, Studio
 from punks.painter.pipeline import Painter
 
@@ -34,12 +33,9 @@ def median(act: Callable[[], object], runs: int) -> float:
 
 def request(studio: Studio, recipe: Recipe, pictures: int = 1) -> list[bytes]:
     """What a user waits for: prompts to PNG bytes."""
-    files: list[bytes] = []
-    for punk in studio.generate_all(recipe.outputs(pictures)):
-        file = io.BytesIO()
-        punk.image.save(file, "PNG")
-        files.append(file.getvalue())
-    return files
+    painter = studio.painter(recipe.variant)
+    paintings = painter.paint(recipe.outputs(pictures), [PROMPT] * pictures)
+    return [painting.tobytes() for painting in paintings.images if finish()]
 
 
 def lora_changes(painter: Painter, recipe: Recipe) -> dict[str, Any]:
@@ -81,9 +77,10 @@ def main() -> None:
     for pictures in args.batches:
         request(studio, recipe, pictures)
         result[f"batch_{pictures}"] = median(lambda n=pictures: request(studio, recipe, n), 9 if pictures == 1 else 5)
-    stages = next(iter(studio.generate_all([recipe]))).seconds
-    result |= {f"stage_{name}": taken for name, taken in stages.items()}
-    result["digest"] = hashlib.sha256(request(studio, recipe)[0]).hexdigest()[:12]
+    paintings = studio.painter(row.name).paint([recipe], [PROMPT])
+    result["digest"] = hashlib.sha256(next(iter(paintings.images)).tobytes()).hexdigest()[:12]
+    result |= {f"stage_{name}": taken for name, taken in paintings.seconds.items()}
+    result["stage_finish"] = median(finish, 9)
     result |= lora_changes(studio.painter(row.name), recipe)
     if torch.cuda.is_available():
         result["peak_gigabytes"] = torch.cuda.max_memory_reserved() / 1e9

@@ -1,11 +1,16 @@
 """The random models of full size that the GPU benchmarks serve, as rows of the registry."""
 
+import functools
+import io
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 
 from bench.random_models import Family, build, write_lora
+from punks.snap import snap
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
 RANKS = {"sd15": (32, 16), "sdxl": (128, 64)}
@@ -28,3 +33,18 @@ def make(family: Family, folder: Path, *, full: bool) -> None:
     rank, alpha = RANKS[family]
     for epoch in (1, 2):
         write_lora(base / "lora" / row.lora_file(epoch), pipeline, rank=rank, alpha=alpha, strength=0.1, seed=epoch)
+
+
+@functools.cache
+def _painting() -> Image.Image:
+    random = np.random.default_rng(0)
+    art = random.integers(0, 256, (12, 3))[random.integers(0, 12, (24, 24))].astype(np.uint8)
+    large = np.asarray(Image.fromarray(art).resize((512, 512), Image.Resampling.NEAREST))
+    return Image.fromarray((large + random.normal(0, 2, large.shape)).clip(0, 255).astype(np.uint8))
+
+
+def finish() -> bytes:
+    """What follows a painting: snap, enlarge, PNG. Random weights paint noise: a fixed painting stands in."""
+    file = io.BytesIO()
+    snap(_painting()).enlarge(1024).save(file, "PNG")
+    return file.getvalue()

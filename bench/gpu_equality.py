@@ -1,0 +1,43 @@
+"""Paints held-out prompts with the demo model and one engine: `PUNKS_ENGINE=X python -m bench.gpu_equality A.npz`.
+
+Given two more files instead, compares them: `python -m bench.gpu_equality A.npz B.npz`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench.demo import held_out, paint, recipe
+from punks.generate import Studio
+from punks.painter.pipeline import Painter
+from training.captions import prompt
+
+PROMPTS = 64
+
+
+def main() -> None:
+    files = [Path(name) for name in sys.argv[1:]]
+    if len(files) == 2:
+        first, second = (np.load(file) for file in files)
+        agree = (first["cells"] == second["cells"]).all(-1)
+        print(f"cells {100 * agree.mean():.3f} %, pictures {100 * agree.all((1, 2)).mean():.1f} %, ", end="")
+        print(f"latents differ by at most {np.abs(first['latents'] - second['latents']).max():.4f}")
+        return
+    seen: list[Tensor] = []
+    own = Painter._denoise
+
+    def recorded(self: Painter, *args: Any) -> Tensor:
+        seen.append(own(self, *args))
+        return seen[-1]
+
+    Painter._denoise = recorded  # the latents, which nothing else hands out
+    punks = paint(Studio(), [recipe(prompt(traits), seed) for seed, traits in enumerate(held_out(PROMPTS))])
+    latents = np.concatenate([one.float().cpu().numpy() for one in seen])
+    np.savez(files[0], cells=np.stack([punk.art.cells[..., :3] for punk in punks]), latents=latents)
+
+
+if __name__ == "__main__":
+    main()
