@@ -1,7 +1,7 @@
 """The random models of full size that the GPU benchmarks serve, as rows of the registry."""
 
 import functools
-import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import Family, build, write_lora
+from punks.png import write_png
 from punks.snap import snap
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
@@ -45,6 +46,7 @@ def _painting() -> Image.Image:
 
 def finish() -> bytes:
     """What follows a painting: snap, enlarge, PNG. Random weights paint noise: a fixed painting stands in."""
-    file = io.BytesIO()
-    snap(_painting()).enlarge(1024).save(file, "PNG")
-    return file.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "punk.png"
+        write_png(snap(_painting()).enlarge(1024), path)
+        return path.read_bytes()
