@@ -94,11 +94,13 @@ class Studio:
         for done, group in enumerate(groups):
             report = on_step and functools.partial(_count, on_step, done, len(groups))
             paintings = painter.paint([recipe for recipe, _ in group], [prompt for _, prompt in group], report, picture)
+            decoded = 0.0
             for (recipe, prompt), painting in zip(group, paintings.images, strict=True):
                 start = time.perf_counter()
                 art = restore(painting, recipe)
                 enlarged = art.enlarge(recipe.output_size)
                 seconds = {stage: total / len(group) for stage, total in paintings.seconds.items()}
+                seconds["decode"], decoded = paintings.seconds["decode"] - decoded, paintings.seconds["decode"]
                 seconds["snap"] = time.perf_counter() - start
                 yield Punk(recipe=recipe, prompt=prompt, painting=painting, art=art, image=enlarged, seconds=seconds)
 

@@ -14,7 +14,8 @@ from PIL import Image
 from punks import Recipe, Studio, variants
 from punks.errors import DeviceError, RecipeError, WeightsError
 from punks.generate import Punk
-from punks.painter.pipeline import Painter, choose_device
+from punks.painter.device import choose_device
+from punks.painter.pipeline import Painter
 from punks.prompts import complete
 from punks.recipe import SCHEDULERS
 

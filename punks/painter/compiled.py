@@ -24,6 +24,8 @@ from torch import Tensor, nn
 log = logging.getLogger(__name__)
 # raised whenever what is compiled changes: older packages then fit no more
 _EDITION = 1
+# inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
+_HOST = {"cpp.vec_isa_ok": False}
 _OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}
 
 
@@ -78,9 +80,10 @@ def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> No
 
 
 def _package(path: Path, module: nn.Module, device: torch.device) -> Callable[..., Any]:
-    from torch._inductor import aoti_load_package
+    from torch._inductor import aoti_load_package, config
 
-    package = aoti_load_package(str(path), run_single_threaded=True, device_index=device.index or 0)
+    with config.patch(_HOST):
+        package = aoti_load_package(str(path), run_single_threaded=True, device_index=device.index or 0)
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     mine = {name: state[name].detach() for name in package.get_constant_fqns()}
     package.load_constants(mine, check_full_update=True, user_managed=True)
@@ -129,13 +132,13 @@ def compile_base(pipeline: Any, base: Path, device: torch.device, shapes: list[t
 
 
 def _compile(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
-    from torch._inductor import aoti_compile_and_package
+    from torch._inductor import aoti_compile_and_package, config
 
     if path.exists():
         return
     log.info("compiling %s", path.name)
     part = path.with_name(f".{path.stem}.part.pt2")
-    with torch.no_grad():
+    with torch.no_grad(), config.patch(_HOST):
         exported = torch.export.export(module, inputs, strict=False)
         aoti_compile_and_package(exported, package_path=str(part), inductor_configs=_OPTIONS)
     shutil.move(part, path)

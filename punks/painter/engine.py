@@ -10,7 +10,6 @@ change in place between replays (LoRA), they must not move.
 import functools
 import logging
 import os
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,21 +149,3 @@ def install(pipeline: Any, folder: Path, device: torch.device, asked: str) -> Gr
         if (module := getattr(pipeline, name, None)) is not None:
             module.forward = graphs.replayed(module.forward)
     return graphs
-
-
-class Pace:
-    """Keeps the host at most two steps ahead of the device, so that progress is true and a cancel is soon heard."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
-        self._ahead: deque[torch.cuda.Event] = deque()
-
-    def step(self) -> None:
-        """One denoising step was launched; waits until the step before the last one is done."""
-        if not self._cuda:
-            return
-        event = torch.cuda.Event()
-        event.record()
-        self._ahead.append(event)
-        if len(self._ahead) > 2:
-            self._ahead.popleft().synchronize()

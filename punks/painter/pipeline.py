@@ -4,8 +4,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import logging
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,9 @@ from punks import weights
 from punks.errors import DeviceError, WeightsError
 from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
+from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode
-from punks.painter.engine import Pace, choose_engine, install, prepare
+from punks.painter.engine import choose_engine, install, prepare
 from punks.painter.memory import budget, hold_to_budget
 from punks.painter.schedulers import make_scheduler
 from punks.recipe import Recipe
@@ -47,23 +46,6 @@ class Paintings:
 
     images: Iterable[Image.Image]
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-
-
-def choose_device() -> torch.device:
-    """`PUNKS_DEVICE`, else CUDA where there is one, else MPS, else the CPU. Raises DeviceError."""
-    asked = os.environ.get("PUNKS_DEVICE", "")
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if not asked:
-        return torch.device(next(name for name, present in there.items() if present))
-    kind, _, index = asked.partition(":")
-    if kind not in there or (index and not (kind == "cuda" and index.isdecimal())):
-        raise DeviceError(f"PUNKS_DEVICE: {asked!r} is no device; use cuda, cuda:N, mps or cpu")
-    if not there[kind] or (index and int(index) >= torch.cuda.device_count()):
-        raise DeviceError(
-            f"PUNKS_DEVICE is {asked}, but torch {torch.__version__} finds no such device here; "
-            "check the driver and that torch is a build for it, or set PUNKS_DEVICE=cpu"
-        )
-    return torch.device(asked)
 
 
 class Painter:
@@ -120,7 +102,7 @@ class Painter:
         first = recipes[0]
         if any(r.replace(seed=0, prompt="-") != first.replace(seed=0, prompt="-") for r in recipes):
             raise ValueError("recipes of one batch may differ in prompt and seed only")
-        clock = _Clock(self.device)
+        clock = Clock(self.device)
         self.use_lora(first)
         clock.lap("lora")
         guided = first.guidance_scale > 1
@@ -148,7 +130,7 @@ class Painter:
         seconds = {stage: taken + second_half.seconds[stage] for stage, taken in first_half.seconds.items()}
         return Paintings(images=images, seconds=seconds)
 
-    def _decoded(self, latents: Tensor, clock: "_Clock") -> Iterator[Image.Image]:
+    def _decoded(self, latents: Tensor, clock: Clock) -> Iterator[Image.Image]:
         pictures = decoded(self._pixels, latents)
         for _ in range(len(latents)):
             clock.start()
@@ -269,24 +251,3 @@ def _joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
     }
     parts = {theirs: [getattr(one, ours) for one in embeddings] for ours, theirs in names.items()}
     return {name: torch.cat(tensors) for name, tensors in parts.items() if tensors[0] is not None}
-
-
-class _Clock:
-    """Wall seconds between laps; waits for the device, so a lap is what the stage took."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.seconds: dict[str, float] = {}
-        self.start()
-
-    def start(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        self.add(name)
-
-    def add(self, name: str) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._last
-        self.start()

@@ -31,14 +31,15 @@ def warm(variant: str, shapes: list[tuple[int, int]]) -> None:
     """Compiles the base of a variant for (rows, tokens). Raises DeviceError, WeightsError."""
     row = variants.variant(variant)
     weights.require(row, row.epoch)
-    os.environ["PUNKS_ENGINE"] = "eager"
-    from punks.painter.pipeline import Painter, choose_device
+    from punks.painter.device import choose_device
+    from punks.painter.pipeline import Painter
 
     device = choose_device()
     if device.type != "cuda":
         raise DeviceError(f"the engine is compiled on the GPU that it is for, and this device is {device}")
     if shutil.which("g++") is None:
         raise DeviceError("the engine is compiled with g++, which is not here; install it (Debian: apt install g++)")
+    os.environ["PUNKS_ENGINE"] = "eager"  # packages are made of the models themselves, not of graphs or older packages
     started = time.perf_counter()
     folder = Painter(row, device).compile(shapes)
     size = sum(path.stat().st_size for path in folder.glob("*.pt2")) / 1e6

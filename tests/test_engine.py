@@ -1,0 +1,95 @@
+"""The fast path changes how a picture is computed, never which."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from punks import Recipe, Studio, variants, weights
+from punks.errors import DeviceError, PunkError
+from punks.lora.slot import LoraSlot
+from punks.painter.decoder import decoded, pixels_of
+from punks.painter.engine import choose_engine, prepare
+from punks.painter.warm import warm
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(params=["tiny", "tiny-xl"])
+def pipeline(request: pytest.FixtureRequest) -> Any:
+    folder = weights.base_folder(variants.variant(request.param))
+    return DiffusionPipeline.from_pretrained(folder, variant="fp16", dtype=torch.float32)
+
+
+def noise_of(pipeline: Any) -> torch.Tensor:
+    """What the U-Net makes of fixed inputs."""
+    unet, generator = pipeline.unet, torch.Generator().manual_seed(0)
+    side, width = unet.config.sample_size, unet.config.cross_attention_dim
+    latents = torch.randn(2, 4, side, side, generator=generator)
+    states = torch.randn(2, 77, width, generator=generator)
+    added = None
+    if hasattr(pipeline, "text_encoder_2"):
+        pooled = torch.randn(2, pipeline.text_encoder_2.config.projection_dim, generator=generator)
+        added = {"text_embeds": pooled, "time_ids": torch.ones(2, 6)}
+    with torch.inference_mode():
+        return unet(latents, torch.tensor(500), states, added_cond_kwargs=added, return_dict=False)[0]
+
+
+def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PUNKS_ENGINE", "turbo")
+    with pytest.raises(DeviceError, match="PUNKS_ENGINE: 'turbo' is no engine; use compile, graph, eager"):
+        choose_engine(torch.device("cuda"))
+
+
+def test_there_is_no_engine_away_from_cuda(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PUNKS_ENGINE", "graph")
+    assert choose_engine(torch.device("cpu")) is None
+    assert choose_engine(torch.device("cuda")) == "graph"
+
+
+def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.FixtureRequest):
+    row = variants.variant(request.node.callspec.params["pipeline"])
+    plain = copy.deepcopy(pipeline)
+    bare = noise_of(plain)
+    prepare(pipeline)
+    assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
+    for one in (plain, pipeline):
+        LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
+    assert not torch.allclose(noise_of(plain), bare, atol=1e-3)
+    assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-5)
+
+
+def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
+    side = pipeline.unet.config.sample_size
+    latents = torch.randn(3, 4, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        values = [pipeline.vae.decode(one / pipeline.vae.config.scaling_factor).sample for one in latents.split(1)]
+    theirs = pipeline.image_processor.postprocess(torch.cat(values), output_type="pil")
+    ours = list(decoded(pixels_of(pipeline.vae), latents))
+    assert [np.asarray(one).tolist() for one in ours] == [np.asarray(one).tolist() for one in theirs]
+
+
+def test_values_that_are_not_finite_are_an_error(pipeline: Any):
+    side = pipeline.unet.config.sample_size
+    with pytest.raises(PunkError, match="not finite"):
+        list(decoded(pixels_of(pipeline.vae), torch.full((1, 4, side, side), torch.nan)))
+
+
+def test_compiling_without_a_gpu_says_why_not():
+    with pytest.raises(DeviceError, match="compiled on the GPU that it is for, and this device is cpu"):
+        warm("tiny", [(2, 77)])
+
+
+@needs_cuda
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_graphs_paint_what_eager_paints(pictures: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PUNKS_DEVICE", "cuda")
+    paintings: list[list[bytes]] = []
+    for engine in ("eager", "graph"):
+        monkeypatch.setenv("PUNKS_ENGINE", engine)
+        recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(pictures)
+        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+    assert paintings[0] == paintings[1]
