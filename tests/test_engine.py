@@ -1,6 +1,8 @@
 """The fast path changes how a picture is computed, never which."""
 
 import copy
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from diffusers import DiffusionPipeline
 from punks import Recipe, Studio, variants, weights
 from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
+from punks.painter.compiled import load, package_folder
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import choose_engine, prepare
 from punks.painter.warm import warm
@@ -93,3 +96,31 @@ def test_graphs_paint_what_eager_paints(pictures: int, monkeypatch: pytest.Monke
         recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(pictures)
         paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
     assert paintings[0] == paintings[1]
+
+
+def test_a_damaged_package_is_ignored_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Some GPU")
+    base = weights.base_folder(variants.variant("tiny"))
+    shutil.copytree(base, tmp_path / "base")
+    pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16", dtype=torch.float32)
+    bare = noise_of(pipeline)
+    folder = package_folder(tmp_path / "base", torch.device("cpu"))
+    folder.mkdir(parents=True)
+    (folder / "unet-2-77.pt2").write_bytes(b"not a package")
+    load(pipeline, tmp_path / "base", torch.device("cpu"), wanted=True)
+    assert "unet-2-77.pt2 is ignored" in caplog.text
+    assert torch.equal(noise_of(pipeline), bare)
+
+
+def test_another_model_or_torch_finds_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Some GPU")
+    shutil.copytree(weights.base_folder(variants.variant("tiny")), tmp_path / "base")
+    device = torch.device("cpu")
+    first = package_folder(tmp_path / "base", device)
+    config = tmp_path / "base/unet/config.json"
+    config.write_text(config.read_text() + " ")
+    second = package_folder(tmp_path / "base", device)
+    monkeypatch.setattr(torch, "__version__", "2.99.0")
+    assert len({first, second, package_folder(tmp_path / "base", device)}) == 3

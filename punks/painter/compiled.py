@@ -71,10 +71,15 @@ def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> No
     unets: dict[tuple[int, int], Callable[..., Any]] = {}
     for path in found:
         part, *shape = path.stem.split("-")
+        try:
+            package = _package(path, (_Positional if part == "unet" else _Decode)(getattr(pipeline, part)), device)
+        except RuntimeError as error:
+            log.warning("%s is ignored (%s); script/warm-engine builds it anew", path, str(error).splitlines()[0])
+            continue
         if part == "unet":
-            unets[int(shape[0]), int(shape[1])] = _package(path, _Positional(pipeline.unet), device)
+            unets[int(shape[0]), int(shape[1])] = package
         else:
-            _replace_decode(pipeline.vae, _package(path, _Decode(pipeline.vae), device))
+            _replace_decode(pipeline.vae, package)
     _replace_forward(pipeline.unet, unets)
     log.info("compiled engine: %d packages in %.1f s", len(found), time.perf_counter() - started)
 
@@ -121,7 +126,7 @@ def compile_base(pipeline: Any, base: Path, device: torch.device, shapes: list[t
     folder.mkdir(parents=True, exist_ok=True)
     side, channels = pipeline.unet.config.sample_size, pipeline.unet.config.in_channels
     zeros = functools.partial(torch.zeros, device=device, dtype=torch.float16)
-    _compile(_Decode(pipeline.vae), (zeros(1, channels, side, side),), folder / "decode.pt2")
+    _compile(_Decode(pipeline.vae), (zeros(1, channels, side, side),), folder / "vae.pt2")
     for rows, tokens in shapes:
         width = pipeline.unet.config.cross_attention_dim
         inputs = [zeros(rows, channels, side, side), torch.tensor(1.0, device=device), zeros(rows, tokens, width)]
@@ -135,6 +140,7 @@ def _compile(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
     from torch._inductor import aoti_compile_and_package, config
 
     if path.exists():
+        log.info("%s is there already; remove it to compile it anew", path)
         return
     log.info("compiling %s", path.name)
     part = path.with_name(f".{path.stem}.part.pt2")

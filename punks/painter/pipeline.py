@@ -15,7 +15,7 @@ import transformers
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from punks import weights
+from punks import variants, weights
 from punks.errors import DeviceError, WeightsError
 from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
@@ -41,7 +41,7 @@ diffusers.utils.logging.disable_progress_bar()
 class Paintings:
     """RGB pictures at the base's native side, to be read once, and the seconds that each stage took.
 
-    The next picture is decoded while the last one is in use; `seconds["decode"]` is complete when all are read.
+    The next picture is decoded while the last one is in use: `seconds["decode"]` is complete when all are read.
     """
 
     images: Iterable[Image.Image]
@@ -80,9 +80,8 @@ class Painter:
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
         self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
         self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
-        self._pixels = pixels_of(self._pipeline.vae)
-        if self._graphs is not None:
-            self._pixels = self._graphs.replayed(self._pixels)
+        pixels = pixels_of(self._pipeline.vae)
+        self._pixels = pixels if self._graphs is None else self._graphs.replayed(pixels)
         # alone on a CPU every picture is as fast as in a batch, and then equals itself to the last bit
         self.batch_size = 8 if self.device.type == "cuda" else 1
 
@@ -123,12 +122,12 @@ class Painter:
         log.warning("%s has no memory for %d pictures at once; going on with %d", self.device, len(recipes), half)
         self.batch_size = half
         self._give_memory_back()
-        first_half = self.paint(recipes[:half], prompts[:half], on_step, picture)
-        images = list(first_half.images)
-        second_half = self.paint(recipes[half:], prompts[half:], on_step, picture)
-        images += second_half.images
-        seconds = {stage: taken + second_half.seconds[stage] for stage, taken in first_half.seconds.items()}
-        return Paintings(images=images, seconds=seconds)
+        images: list[Image.Image] = []
+        for part in (slice(half), slice(half, None)):
+            painted = self.paint(recipes[part], prompts[part], on_step, picture)
+            images += painted.images
+            clock.seconds = {stage: clock.seconds.get(stage, 0.0) + taken for stage, taken in painted.seconds.items()}
+        return Paintings(images=images, seconds=clock.seconds)
 
     def _decoded(self, latents: Tensor, clock: Clock) -> Iterator[Image.Image]:
         pictures = decoded(self._pixels, latents)
@@ -182,9 +181,7 @@ class Painter:
 
     def use_lora(self, recipe: Recipe) -> None:
         """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""
-        from punks.variants import variant
-
-        row = variant(recipe.variant)
+        row = variants.variant(recipe.variant)
         if recipe.lora_scale == 0:
             self._lora.clear()
         else:
