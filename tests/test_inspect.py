@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +160,7 @@ def test_a_file_of_gigabytes_is_not_loaded(tmp_path: Path):
     with path.open("wb") as file:
         file.write(len(raw).to_bytes(8, "little") + raw)
         file.truncate(8 + len(raw) + end)
-    started = time.process_time()
     found = inspected(path)
-    assert time.process_time() - started < 2  # it is a third of a second on a machine that does nothing else
     assert found["bytes"] > 1_000_000_000
     measured = sum(block["measured"] for block in found["blocks"])
     assert 0 < measured < 0.2 * found["modules"]
