@@ -1,6 +1,7 @@
 """Real parts for every test: tiny random pipelines with the exact structure of SD 1.5 and SDXL, and kohya LoRAs."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; why: see punks/generate.py
@@ -11,6 +12,9 @@ from diffusers import DiffusionPipeline
 from bench.random_models import build, write_lora
 from punks.variants import VARIANTS, Base, Variant
 from tests.cog_server import served_weights, service  # noqa: F401 - fixtures
+
+# a job in the background ignores Ctrl-C, and so would the programs that tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EPOCHS = 2
 TINY = Variant(
