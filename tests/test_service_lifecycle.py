@@ -13,11 +13,13 @@ import psutil
 import pytest
 from PIL import Image
 
+from punks.weights.checksums import record, sha256
 from tests.cog_server import PATIENCE, QUICK, Cog, data_uri, picture, receiver, start, until
 
 # long enough to be cancelled on any machine
 SLOW: dict[str, Any] = {"num_inference_steps": 100, "num_outputs": 8}
 ASYNC = {"Prefer": "respond-async"}
+UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
 
 
 def test_webhooks_tell_the_course_of_an_async_prediction(service: Cog):
@@ -163,17 +165,28 @@ def test_with_an_upload_url_pictures_still_come_in_order(served_weights: Path, t
         assert not list(cog.temporary.iterdir())
 
 
+def flip_a_bit(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
         (lambda base: shutil.rmtree(base / "lora"), "get it with `script/download-weights sd15-perfect`"),
-        (lambda base: (base / "unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"\x00" * 64), "unet"),
+        (lambda base: (base / UNET).write_bytes(b"\x00" * 64), "unet"),
+        (lambda base: flip_a_bit(base / UNET), "is damaged"),
     ],
-    ids=["missing", "damaged"],
+    ids=["missing", "damaged", "one bit"],
 )
 def test_setup_fails_at_once_and_says_why(served_weights: Path, tmp_path: Path, harm: Any, words: str):
-    shutil.copytree(served_weights / "sd15", tmp_path / "weights/sd15")
-    harm(tmp_path / "weights/sd15")
+    base = shutil.copytree(served_weights / "sd15", tmp_path / "weights/sd15")
+    for name in ("model_index.json", UNET):
+        record(base.parent, f"sd15/{name}", sha256(base / name))
+    harm(base)
     (tmp_path / "server").mkdir()
     with start(tmp_path / "weights", tmp_path / "server") as cog:
         assert cog.state["status"] == "SETUP_FAILED"

@@ -44,7 +44,9 @@ class Service:
         tempfile.tempdir = self._folder.name
 
     def warm_up(self, variant: str) -> None:
-        """Loads a variant and paints once. Raises PunkError."""
+        """Checks every file of a variant, loads it and paints once. Raises PunkError."""
+        row = variants.variant(variant)
+        weights.require_whole(row, row.epoch)
         self._studio.generate(Recipe(prompt="warm up", variant=variant, num_inference_steps=1))
 
     def healthy(self) -> bool:

@@ -82,6 +82,25 @@ def require(variant: Variant, epoch: int) -> None:
     raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
 
 
+def require_whole(variant: Variant, epoch: int) -> None:
+    """Raises WeightsError where a file is missing, or is no longer what was fetched: reads all of them, in seconds."""
+    from punks.weights.checksums import changed, recorded
+
+    require(variant, epoch)
+    root, part = folder(variant), f"{variant.base.name}/"
+    own = f"{part}lora/{variant.lora_file(epoch)}"
+    served = {
+        name: digest
+        for name, digest in recorded(root).items()
+        if name == own or (name.startswith(part) and not name.startswith(f"{part}lora/"))
+    }
+    if bad := changed(root, served):
+        raise WeightsError(
+            f"variant {variant.name}: {root / bad[0]} is damaged: its SHA-256 is not the one that was fetched; "
+            f"get it again with `script/download-weights {variant.name}`"
+        )
+
+
 def fault(path: Path) -> str | None:
     """What is wrong with a safetensors file: None if its header parses and its offsets end where the file ends."""
     from safetensors import SafetensorError, safe_open

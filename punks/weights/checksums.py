@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SUMS = "SHA256SUMS"
@@ -24,6 +25,14 @@ def sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
             if advance:
                 advance(len(chunk))
     return digest.hexdigest()
+
+
+def changed(root: Path, sums: Mapping[str, str]) -> list[str]:
+    """Which of the files below `root` do not hash to their SHA-256; absent ones are not asked."""
+    there = {name: digest for name, digest in sums.items() if (root / name).is_file()}
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(sha256, [root / name for name in there])
+        return [name for (name, digest), now in zip(there.items(), found, strict=True) if now != digest]
 
 
 def record(root: Path, name: str, digest: str) -> None:
