@@ -45,7 +45,7 @@ class Punk:
 class Studio:
     """Owns the warm base models of a process. Nothing is loaded before the first recipe needs it.
 
-    Bases used last stay, as many as fit in `PUNKS_VRAM_GB`, by default 80% of the device's memory.
+    Bases used last stay, as many as fit in 80% of `PUNKS_VRAM_GB`, by default of the device's memory.
     """
 
     def __init__(self) -> None:

@@ -23,12 +23,17 @@ _SHARE = 0.8
 
 
 def budget(device: torch.device) -> float:
-    """Bytes that weights may take on a device: `PUNKS_VRAM_GB`, else 80% of its memory. Raises DeviceError."""
+    """Bytes that weights may take on a device: 80% of `limit`, so that there is room to paint. Raises DeviceError."""
+    return _SHARE * limit(device)
+
+
+def limit(device: torch.device) -> float:
+    """Bytes that this program may take on a device: `PUNKS_VRAM_GB`, else all its memory. Raises DeviceError."""
     asked = os.environ.get("PUNKS_VRAM_GB")
     if not asked:
         if device.type == "cuda":
-            return _SHARE * torch.cuda.mem_get_info(device)[1]
-        return _SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            return torch.cuda.mem_get_info(device)[1]
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         gigabytes = float(asked)
     except ValueError:
@@ -38,10 +43,10 @@ def budget(device: torch.device) -> float:
     return gigabytes * _GB
 
 
-def hold_to_budget(device: torch.device) -> None:
+def hold_to_limit(device: torch.device) -> None:
     """Makes `PUNKS_VRAM_GB` all that this process takes of a GPU, paintings included; beyond it is out of memory."""
     if device.type == "cuda" and os.environ.get("PUNKS_VRAM_GB"):
-        share = budget(device) / torch.cuda.mem_get_info(device)[1]
+        share = limit(device) / torch.cuda.mem_get_info(device)[1]
         torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
 
 

@@ -22,7 +22,7 @@ from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode
 from punks.painter.engine import choose_engine, install, prepare
-from punks.painter.memory import budget, hold_to_budget
+from punks.painter.memory import budget, hold_to_limit
 from punks.painter.schedulers import make_scheduler
 from punks.recipe import Recipe
 from punks.variants import Variant
@@ -57,7 +57,7 @@ class Painter:
         self._row = variant
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         asked = choose_engine(self.device)
-        hold_to_budget(self.device)
+        hold_to_limit(self.device)
         folder = weights.base_folder(variant)
         half = any((folder / "unet").glob("*.fp16.safetensors"))
         unserved = [part for part in weights.components(folder) if part in ("safety_checker", "feature_extractor")]
