@@ -46,12 +46,12 @@ def service(served_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield cog
 
 
-def write_bases(folder: Path) -> None:
-    """Tiny random bases under the names of the real ones, with two LoRA epochs for each of SERVED."""
+def write_bases(folder: Path, *, full: bool = False) -> None:
+    """Random bases, tiny or of full size, under the names of the real ones, with two LoRA epochs for each of SERVED."""
     for name in SERVED:
         row = VARIANTS[name]
         base = folder / row.base.name
-        build(base, row.base.family)
+        build(base, row.base.family, full=full, device="cuda" if full else "cpu")
         pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16")
         for epoch in (row.epoch, row.epochs):
             write_lora(base / "lora" / row.lora_file(epoch), pipeline, seed=epoch)
