@@ -29,6 +29,10 @@ class ImageError(PunkError, ValueError):
     """A picture cannot be read, or is not one that can become pixel art."""
 
 
+class BatchError(PunkError):
+    """A run of many pictures cannot start, or has to stop; what it made so far is kept."""
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,197 @@
+"""Jobs: rows of a CSV or JSONL file, or a prompt with choices, each one a recipe. Read one by one, never all at once."""
+
+import csv
+import dataclasses
+import difflib
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from punks.errors import BatchError, PunkError, RecipeError
+from punks.recipe import MAX_SEED, Recipe, bounds
+from punks.start import picture_hash
+
+MOST = 100_000  # combinations of a prompt that are painted without being asked for by number
+_FIELDS = {one.name: get_args(one.type) or (one.type,) for one in dataclasses.fields(Recipe)}
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CHOICES = re.compile(r"\{([^{}]*)\}")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A row: its number from 1, and its recipe or the reason why there is none.
+
+    `image` is the file that the recipe starts from. `traits` go into the manifest.
+    """
+
+    number: int
+    recipe: Recipe | None = None
+    image: Path | None = None
+    traits: dict[str, Any] | None = None
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its files are called, without the suffix."""
+        return f"{self.number:06d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Rows that become jobs while they are iterated, as often as one likes; len() counts them.
+
+    A row without a seed gets `seed` + number - 1. `defaults` stand where a row says nothing; `folder` is where the
+    pictures lie that rows start from.
+    """
+
+    rows: Callable[[], Iterator[Any]]
+    parse: Callable[[Any], Row]
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    seed: int = 0
+    folder: Path = Path()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.rows())
+
+    def __iter__(self) -> Iterator[Job]:
+        return (self._job(number, row) for number, row in enumerate(self.rows(), 1))
+
+    def _job(self, number: int, row: Any) -> Job:
+        try:
+            given = {**self.defaults, **{name: value for name, value in self.parse(row).items() if value is not None}}
+            check_columns(given)
+            given.setdefault("seed", (self.seed + number - 1) % (MAX_SEED + 1))
+            image = None
+            if "image" in given:
+                image = self.folder / str(given["image"])
+                given["image"] = _hash(image)
+            return Job(number=number, recipe=Recipe.from_dict(given), image=image)
+        except PunkError as error:
+            return Job(number=number, error=str(error))
+
+
+def jobs_of(recipes: Iterable[Recipe]) -> list[Job]:
+    """Jobs of recipes made in Python."""
+    return [Job(number=number, recipe=recipe) for number, recipe in enumerate(recipes, 1)]
+
+
+def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
+    """The jobs in a .csv or .jsonl file. Raises RecipeError on a column that no recipe has, BatchError on no rows."""
+    match path.suffix.lower():
+        case ".csv":
+            rows, parse = _csv_rows, _csv_row
+        case ".jsonl" | ".ndjson":
+            rows, parse = _lines, _json_row
+        case _:
+            raise RecipeError("JOBS", str(path), "give a .csv or .jsonl file")
+    first = next(rows(path), None)
+    if first is None:
+        raise BatchError(f"{path}: there is no row in it")
+    try:
+        names = parse(first)
+    except RecipeError:  # a bad row like any other, and said where all of them are
+        names = {}
+    # a name that is wrong here is wrong in every row
+    check_columns(first if isinstance(first, dict) else names)
+    return Jobs(rows=lambda: rows(path), parse=parse, defaults=defaults, seed=seed, folder=path.resolve().parent)
+
+
+def prompt_jobs(template: str, count: int | None, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
+    """`lady, {red|blue} hair`: `count` prompts with a choice drawn for each, or every combination once.
+
+    What is drawn for a row depends on `seed` and its number alone. Raises RecipeError.
+    """
+    parts = _CHOICES.split(template)
+    if any("{" in text or "}" in text for text in parts[::2]):
+        raise RecipeError("prompt", template, "braces hold choices, as in {red|blue}, and not other braces")
+    choices = [text.split("|") for text in parts[1::2]]
+    combinations = math.prod(len(one) for one in choices)
+    if count is None and combinations > MOST:
+        raise RecipeError("prompt", template, f"it has {combinations} combinations; say how many, with --count")
+    if count is not None and count < 1:
+        raise RecipeError("count", count, "use a whole number from 1 up")
+
+    def prompt(number: int) -> Row:
+        draw = random.Random(f"{seed}/{number}")
+        chosen: list[str] = []
+        for one in choices:
+            number, at = divmod(number, len(one))
+            chosen.append(one[at if count is None else int(draw.random() * len(one))])
+        return {"prompt": "".join(a + b for a, b in zip(parts[::2], [*chosen, ""], strict=True))}
+
+    return Jobs(rows=lambda: iter(range(count or combinations)), parse=prompt, defaults=defaults, seed=seed)
+
+
+def check_columns(names: Iterable[str]) -> None:
+    """Raises RecipeError on a name that no field of a recipe has, with the one that it may stand for."""
+    for name in names:
+        if name not in _FIELDS:
+            near = difflib.get_close_matches(str(name), _FIELDS, 1) or [one for one in _FIELDS if str(name) in one]
+            hint = f"did you mean {near[0]}? " if near and name else ""
+            raise RecipeError("column", name, f"{hint}the fields of a recipe are {', '.join(_FIELDS)}")
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str | None, Any]]:
+    # what is no UTF-8 spoils its own row only: a recipe refuses the lone surrogates
+    with _opened(path) as file:
+        try:
+            yield from csv.DictReader(file)
+        except csv.Error as error:
+            raise BatchError(f"{path}: cannot be read as CSV ({error})") from error
+
+
+def _csv_row(row: dict[str | None, Any]) -> Row:
+    if None in row:
+        raise RecipeError("row", row[None], "it has more cells than there are columns; quote a text with commas in it")
+    return {name: _value(name, text) for name, text in row.items() if name and text}
+
+
+def _value(name: str, text: str) -> Any:
+    """A cell as the field of that name has it. Raises RecipeError."""
+    kinds = _FIELDS.get(name, (str,))
+    try:
+        if str in kinds:
+            return text
+        if bool in kinds:
+            return _TRUTH[text.strip().lower()]
+        if int in kinds or float in kinds:
+            number = float(text)
+            return int(number) if int in kinds and number.is_integer() else number
+        return json.loads(text)
+    except (ValueError, KeyError, RecursionError) as error:
+        raise RecipeError(name, text, bounds(name).allowed()) from error
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with _opened(path) as file:
+        yield from (line for line in file if line.strip())
+
+
+def _json_row(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError("row", line.strip(), f"it is not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise RecipeError("row", row, "use a JSON object of fields")
+    return row  # pyright: ignore[reportUnknownVariableType]
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@lru_cache(maxsize=256)
+def _hash(path: Path) -> str:
+    return picture_hash(path)
