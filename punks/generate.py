@@ -42,6 +42,26 @@ class Punk:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Painted:
+    """A painting, RGB at the base's side, and what it was painted from; the fields are those of Punk."""
+
+    recipe: Recipe
+    prompt: str
+    painting: Image.Image
+    seconds: dict[str, float]
+
+    def punk(self) -> Punk:
+        """The punk in the painting: restored and enlarged, on the CPU."""
+        start = time.perf_counter()
+        art = restore(self.painting, self.recipe)
+        image = art.enlarge(self.recipe.output_size)
+        seconds = {**self.seconds, "snap": time.perf_counter() - start}
+        return Punk(
+            recipe=self.recipe, prompt=self.prompt, painting=self.painting, art=art, image=image, seconds=seconds
+        )
+
+
 class Studio:
     """Owns the warm base models of a process. Nothing is loaded before the first recipe needs it.
 
@@ -82,6 +102,12 @@ class Studio:
         `on_step(step, steps)` counts the denoising steps of all of them; `image` is the file that the recipes start
         from, if they name one. Raises PunkError.
         """
+        return (painted.punk() for painted in self.paint_all(recipes, on_step, image))
+
+    def paint_all(
+        self, recipes: Sequence[Recipe], on_step: OnStep | None = None, image: Path | None = None
+    ) -> Iterator[Painted]:
+        """As `generate_all`, for who restores the paintings while the device paints on."""
         for recipe in recipes:
             palette_of(recipe)
         picture = starting_picture(recipes[0], image)
@@ -89,20 +115,16 @@ class Studio:
         if row.failed:
             log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
         painter = self.painter(row.name, recipes[0].epoch)
-        pairs = [(one, complete(one.prompt) if one.template else one.prompt) for one in recipes]
+        pairs = [(one, painted_prompt(one)) for one in recipes]
         groups = list(_batches(pairs, painter))
         for done, group in enumerate(groups):
             report = on_step and functools.partial(_count, on_step, done, len(groups))
             paintings = painter.paint([recipe for recipe, _ in group], [prompt for _, prompt in group], report, picture)
             decoded = 0.0
             for (recipe, prompt), painting in zip(group, paintings.images, strict=True):
-                start = time.perf_counter()
-                art = restore(painting, recipe)
-                enlarged = art.enlarge(recipe.output_size)
                 seconds = {stage: total / len(group) for stage, total in paintings.seconds.items()}
                 seconds["decode"], decoded = paintings.seconds["decode"] - decoded, paintings.seconds["decode"]
-                seconds["snap"] = time.perf_counter() - start
-                yield Punk(recipe=recipe, prompt=prompt, painting=painting, art=art, image=enlarged, seconds=seconds)
+                yield Painted(recipe=recipe, prompt=prompt, painting=painting, seconds=seconds)
 
 
 def _batches(pairs: Sequence[tuple[Recipe, str]], painter: "Painter") -> Iterator[list[tuple[Recipe, str]]]:
@@ -111,6 +133,11 @@ def _batches(pairs: Sequence[tuple[Recipe, str]], painter: "Painter") -> Iterato
         group = list(run)
         for start in range(0, len(group), painter.batch_size):
             yield group[start : start + painter.batch_size]
+
+
+def painted_prompt(recipe: Recipe) -> str:
+    """The text that is painted: the prompt, completed unless the recipe says not to."""
+    return complete(recipe.prompt) if recipe.template else recipe.prompt
 
 
 def restore(painting: Image.Image, recipe: Recipe) -> PixelArt:

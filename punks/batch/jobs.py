@@ -1,4 +1,4 @@
-"""Jobs: rows of a CSV or JSONL file, or a prompt with choices, each one a recipe. Read one by one, never all at once."""
+"""Jobs: rows of a CSV or JSONL file, or a prompt with choices, each one a recipe. Read one by one, not all at once."""
 
 import csv
 import dataclasses
@@ -29,13 +29,13 @@ Row = dict[str, Any]
 class Job:
     """A row: its number from 1, and its recipe or the reason why there is none.
 
-    `image` is the file that the recipe starts from. `traits` go into the manifest.
+    `image` is the file that the recipe starts from. `asked` has the fields of the row that a run changed in the recipe.
     """
 
     number: int
     recipe: Recipe | None = None
     image: Path | None = None
-    traits: dict[str, Any] | None = None
+    asked: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     error: str = ""
 
     @property
@@ -96,11 +96,11 @@ def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
     if first is None:
         raise BatchError(f"{path}: there is no row in it")
     try:
-        names = parse(first)
-    except RecipeError:  # a bad row like any other, and said where all of them are
-        names = {}
-    # a name that is wrong here is wrong in every row
-    check_columns(first if isinstance(first, dict) else names)
+        # a name that is wrong here is wrong in every row
+        check_columns(first if path.suffix.lower() == ".csv" else parse(first))
+    except RecipeError as error:
+        if error.field == "column":
+            raise
     return Jobs(rows=lambda: rows(path), parse=parse, defaults=defaults, seed=seed, folder=path.resolve().parent)
 
 
@@ -139,7 +139,7 @@ def check_columns(names: Iterable[str]) -> None:
             raise RecipeError("column", name, f"{hint}the fields of a recipe are {', '.join(_FIELDS)}")
 
 
-def _csv_rows(path: Path) -> Iterator[dict[str | None, Any]]:
+def _csv_rows(path: Path) -> Iterator[Any]:
     # what is no UTF-8 spoils its own row only: a recipe refuses the lone surrogates
     with _opened(path) as file:
         try:
@@ -148,7 +148,7 @@ def _csv_rows(path: Path) -> Iterator[dict[str | None, Any]]:
             raise BatchError(f"{path}: cannot be read as CSV ({error})") from error
 
 
-def _csv_row(row: dict[str | None, Any]) -> Row:
+def _csv_row(row: Any) -> Row:
     if None in row:
         raise RecipeError("row", row[None], "it has more cells than there are columns; quote a text with commas in it")
     return {name: _value(name, text) for name, text in row.items() if name and text}
@@ -170,12 +170,12 @@ def _value(name: str, text: str) -> Any:
         raise RecipeError(name, text, bounds(name).allowed()) from error
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[Any]:
     with _opened(path) as file:
         yield from (line for line in file if line.strip())
 
 
-def _json_row(line: str) -> Row:
+def _json_row(line: Any) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

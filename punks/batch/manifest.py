@@ -9,6 +9,7 @@ from typing import Any
 from punks.errors import BatchError
 
 NAME = "manifest.jsonl"
+AGAIN = "the same command goes on from here"
 Entry = dict[str, Any]
 
 
@@ -69,7 +70,7 @@ class Manifest:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> BatchError:
-        return BatchError(f"{self._path}: cannot be written ({error.strerror or error})")
+        return BatchError(f"{self._path}: cannot be written ({error.strerror or error}); {AGAIN}")
 
 
 def _index(path: Path) -> tuple[dict[str, tuple[int, int]], int]:

@@ -30,7 +30,7 @@ def add(subparsers: Any) -> None:
         "--recipe", type=Path, metavar="FILE", help="start from the recipe in a PNG of ours, or in a JSON file"
     )
     for field in dataclasses.fields(Recipe)[1:]:
-        _add_option(parser, field)
+        add_option(parser, field)
     parser.add_argument("-n", "--num-outputs", type=int, default=1, help="how many, with seeds seed, seed+1, ...")
     parser.add_argument(
         "-o",
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
+def add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]") -> None:
+    """Declares the option of a field of Recipe."""
     limits = bounds(field.name)
     names = [f"--{field.name.replace('_', '-')}"]
     if field.name in _SHORT:
@@ -106,7 +107,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, if one is given, with every option that was given on top of it."""
     given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
     if "palette" in given:
-        given["palette"] = _palette(given["palette"])
+        given["palette"] = palette_text(given["palette"])
     if "image" in given:
         given["image"] = picture_hash(given["image"])
     if args.recipe is not None:
@@ -118,11 +119,11 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     if "prompt" not in given:
         args.usage_error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     if "variant" not in given:
-        given["variant"] = _present_variant()
+        given["variant"] = present_variant()
     return Recipe(**given)
 
 
-def _present_variant() -> str:
+def present_variant() -> str:
     """The default variant where its weights are, else the demo, with a line that says so."""
     row = variants.variant(variants.DEFAULT)
     if not weights.missing(row, row.epoch):
@@ -145,7 +146,8 @@ def _read_recipe(path: Path) -> Recipe:
         raise ImageError(f"{path}: cannot be read ({error})") from error
 
 
-def _palette(text: str) -> str:
+def palette_text(text: str) -> str:
+    """A palette as a recipe has it, of that text or of a palette file."""
     if Path(text).suffix.lower() not in (".hex", ".gpl", ".png"):
         return text
     from punks.palettes import read_palette

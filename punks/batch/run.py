@@ -1,0 +1,131 @@
+"""Runs jobs into a folder: what is missing, failed or changed is painted, the rest is kept."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from punks.batch.artist import Outcome, Place
+from punks.batch.folder import WRITERS, Folder, opened
+from punks.batch.jobs import Job
+from punks.batch.manifest import Entry
+from punks.batch.palette_lock import lock
+from punks.recipe import MAX_SEED
+
+WAITING = 16  # outcomes that wait for the disk, before the painters do
+SEEDS = 20  # that a row tries until its punk is unlike all others
+STRIDE = 2_654_435_761  # between them: prime, and far from the seeds of the other rows
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What became of a run: how many were painted, how many were there already, and the failed ones by number."""
+
+    done: int = 0
+    kept: int = 0
+    failed: dict[int, str] = field(default_factory=dict[int, str])
+
+
+Report = Callable[[Job, str], None]
+
+
+def run(
+    jobs: Iterable[Job],
+    folder: Path,
+    place: Place,
+    *,
+    paintings: bool = False,
+    unique: bool = False,
+    palette_lock: int | None = None,
+    report: Report = lambda _job, _status: None,
+) -> Tally:
+    """Paints every job that is not finished in the folder, at a place, and says what became of all.
+
+    `unique` gives a punk whose 24x24 a row before has other seeds; `palette_lock` is the number of colours that all
+    of them share; both iterate `jobs` again. `report(job, status)` hears of each: done, failed, kept, or again for
+    another seed. Raises BatchError if it cannot go on; the same call then does.
+    """
+    tally = Tally()
+    kinds = ("image", "pixels", "painting") if paintings else ("image", "pixels")
+    changes = (("seed",) if unique else ()) + (("palette",) if palette_lock else ())
+
+    def count(job: Job, status: str, error: str = "") -> None:
+        tally.failed.pop(job.number, None)
+        tally.failed.update({job.number: error} if status == "failed" else {})
+        tally.done += status == "done"
+        tally.kept += status == "kept"
+        report(job, status)
+
+    def missing() -> Iterator[Job]:
+        for job in jobs:
+            if at.finished(job, kinds, changes):
+                count(job, "kept")
+            else:
+                yield job
+
+    with opened(folder) as at:
+        _paint(at, missing(), place, count)
+        while unique and (doubles := list(_doubles(at, jobs, count))):
+            _paint(at, iter(doubles), place, count)
+        if palette_lock:
+            lock(at, [job.name for job in jobs], palette_lock)
+    return tally
+
+
+def _paint(at: Folder, jobs: Iterator[Job], place: Place, count: Callable[[Job, str, str], None]) -> None:
+    """Paints jobs and writes what comes back, on threads of its own."""
+    refused: deque[Job] = deque()
+    waiting: deque[Future[Entry]] = deque()
+
+    def sound() -> Iterator[Job]:
+        for job in jobs:
+            if job.recipe is None:
+                refused.append(job)
+            else:
+                yield job
+
+    def keep(outcome: Outcome) -> Entry:
+        entry = at.keep(outcome)
+        count(outcome.job, entry["status"], outcome.error)
+        return entry
+
+    with ThreadPoolExecutor(WRITERS) as pool, closing(place(sound())) as outcomes:
+        for outcome in outcomes:
+            waiting.append(pool.submit(keep, outcome))
+            while len(waiting) > WAITING or (waiting and waiting[0].done()):
+                waiting.popleft().result()
+            while refused:
+                job = refused.popleft()
+                keep(Outcome(job=job, error=job.error))
+        for future in waiting:
+            future.result()
+    for job in refused:
+        keep(Outcome(job=job, error=job.error))
+
+
+def _doubles(at: Folder, jobs: Iterable[Job], count: Callable[[Job, str, str], None]) -> Iterator[Job]:
+    """The jobs whose cells those of a job before have, with their next seed.
+
+    Cells that were given up for that reason stay with a job before for good, so what every job ends with depends
+    neither on the order of painting nor on where a run was cut off: the first of its seeds that no job before has.
+    """
+    seen: dict[str, str] = {}
+    for job in jobs:
+        entry = at.manifest.last(job.name)
+        if job.recipe is None or entry is None or entry["status"] != "done":
+            continue
+        first = seen.setdefault(entry["cells"], job.name)
+        if first == job.name:
+            continue
+        asked = job.recipe.seed
+        seeds = [(asked + k * STRIDE) % (MAX_SEED + 1) for k in range(SEEDS)]
+        tried = seeds.index(entry["recipe"]["seed"])
+        if tried + 1 == SEEDS:
+            outcome = Outcome(job=job, error=f"the same punk as {first} with each of {SEEDS} seeds; change its prompt")
+            at.keep(outcome)
+            count(job, "failed", outcome.error)
+            continue
+        count(job, "again", "")
+        yield replace(job, recipe=job.recipe.replace(seed=seeds[tried + 1]), asked={"seed": asked})
