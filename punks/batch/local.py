@@ -23,7 +23,7 @@ TRIES = 2  # of a row during which its process died
 
 
 def paint(jobs: Iterator[Job], *, workers: int | None = None, paintings: bool = False) -> Generator[Outcome]:
-    """A Place: processes that keep their models warm, each with two groups of rows at hand.
+    """A Place: processes that keep their models warm, started when there is work for them.
 
     Raises BatchError if process after process dies.
     """
@@ -31,27 +31,32 @@ def paint(jobs: Iterator[Job], *, workers: int | None = None, paintings: bool = 
     # a GPU paints eight at once; on a CPU a row of its own is as fast, and shared out more evenly
     size = 8 if devices[0].startswith("cuda") else 1
     chunks, again = grouped(jobs, size), deque[list[Job]]()
-    crew = [_Worker(device, paintings=paintings) for device in devices]
+    crew: dict[int, _Worker] = {}
     deaths, died = 0, Counter[int]()
     try:
         while True:
-            for worker in crew:
-                while len(worker.left) <= size and (chunk := again.popleft() if again else next(chunks, None)):
-                    worker.give(chunk)
-            if not any(worker.left for worker in crew):
+            # one group to paint for each, then one at hand
+            for most, (place, device) in itertools.product((0, size), enumerate(devices)):
+                if place in crew and len(crew[place].left) > most:
+                    continue
+                if not (chunk := again.popleft() if again else next(chunks, None)):
+                    break
+                if place not in crew:
+                    crew[place] = _Worker(device, paintings=paintings)
+                crew[place].give(chunk)
+            if not any(worker.left for worker in crew.values()):
                 return
-            for ready in wait([worker.connection for worker in crew]):
-                place = next(i for i, worker in enumerate(crew) if worker.connection is ready)
-                if outcome := crew[place].take():
+            ready = wait([worker.connection for worker in crew.values()])
+            for place, worker in [(place, worker) for place, worker in crew.items() if worker.connection in ready]:
+                if outcome := worker.take():
                     deaths = 0
                     yield outcome
                     continue
                 deaths += 1
-                way = crew[place].end()
+                way = crew.pop(place).end()
                 if deaths == DEATHS:
-                    raise BatchError(f"{deaths} painting processes in a row ended ({way}); try fewer --workers")
-                left = list(crew[place].left.values())
-                crew[place] = _Worker(devices[place], paintings=paintings)
+                    raise BatchError(f"{deaths} painting processes in a row ended ({way}); fewer --workers may help")
+                left = list(worker.left.values())
                 if left:
                     died[left[0].number] += 1
                     if died[left[0].number] == TRIES:
@@ -59,7 +64,7 @@ def paint(jobs: Iterator[Job], *, workers: int | None = None, paintings: bool = 
                 # one by one, to find out which of them it was
                 again.extend([job] for job in left)
     finally:
-        for worker in crew:
+        for worker in crew.values():
             worker.end()
 
 

@@ -1,0 +1,223 @@
+"""Runs on this machine, in processes of their own: killed, cut off, short of room, and gone on with."""
+
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from punks.batch.manifest import NAME, entries
+from punks.generate import Studio
+from punks.palettes import parse_palette
+from punks.png import read_recipe
+
+TINY = Path(__file__).parent / "tiny_punks.py"
+ROWS = 30
+PATIENCE = 120
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Jobs that differ in prompt and seed; the last two are bad."""
+    path = tmp_path_factory.mktemp("jobs") / "jobs.csv"
+    hair = ("red", "blue", "green", "black", "purple")
+    lines = [f'"lady, {hair[i % 5]} hair, background {i}",' for i in range(ROWS)]
+    path.write_text("\n".join(["prompt,seed", *lines, "lad,x", f'"{"abcd, " * 300}",', ""]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(rows: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in one go."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "out"
+    ended = batch(rows, folder, weights=tiny_weights)
+    assert ended.returncode == 1, ended.stderr
+    assert f"{ROWS} painted, 2 failed" in ended.stdout
+    assert "row 31: seed: 'x' is not allowed" in ended.stderr
+    assert "row 32: prompt: " in ended.stderr
+    return folder
+
+
+def start(*args: object, weights: Path, **options: Any) -> "subprocess.Popen[str]":
+    command = [sys.executable, TINY, "batch", *args[:-1], "-o", args[-1], "--variant", "tiny", "--size", "48"]
+    environment = {**os.environ, "PUNKS_WEIGHTS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    return subprocess.Popen(
+        [str(part) for part in command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def batch(*args: object, weights: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    process = start(*args, weights=weights, **options)
+    out, err = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited for too long"
+        time.sleep(0.01)
+    return found
+
+
+def lines(folder: Path) -> int:
+    return (folder / NAME).read_bytes().count(b"\n") if (folder / NAME).exists() else 0
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    """Every file but the manifest, by its path."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (NAME, ".lock")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def facts(folder: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries(folder)]
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(
+    rows: Path, undisturbed: Path, tiny_weights: Path, tmp_path: Path
+):
+    chance = random.Random(7)
+    folder = tmp_path / "out"
+    for kill in range(3):
+        process = start(rows, "--workers", "2", folder, weights=tiny_weights)
+        before = lines(folder)
+        until(lambda before=before: lines(folder) >= before + 2 + chance.randrange(6))
+        time.sleep(chance.random() / 10)
+        family = psutil.Process(process.pid).children(recursive=True)
+        if kill == 0:  # first one that paints: the run goes on with another
+            painter = next(one for one in family if "spawn_main" in " ".join(one.cmdline()))
+            painter.kill()
+            now = lines(folder)
+            until(lambda now=now: lines(folder) >= now + 3)
+            family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.communicate()
+        assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
+    assert lines(folder) < ROWS
+    ended = batch(rows, "--workers", "2", folder, weights=tiny_weights)
+    assert ended.returncode == 1, ended.stderr
+    assert f"{ROWS - int(ended.stdout.split()[1])} there already" in ended.stdout
+    assert pictures(folder) == pictures(undisturbed)
+    assert facts(folder) == facts(undisturbed)
+
+
+def test_only_what_is_missing_failed_or_changed_is_painted(
+    rows: Path, undisturbed: Path, tiny_weights: Path, tmp_path: Path
+):
+    folder = shutil.copytree(undisturbed, tmp_path / "out")
+    before = lines(folder)
+    (folder / "images/000003.png").unlink()
+    (folder / "pixels/000004.png").write_bytes(b"torn")
+    (folder / "images/.000005.png.0badcafe.part").write_bytes(b"left")
+    with (folder / NAME).open("ab") as file:
+        file.write((folder / NAME).read_bytes()[:99])
+    changed = tmp_path / "jobs.csv"
+    changed.write_text(rows.read_text().replace("background 9", "orange solid background").replace("lad,x", "lad,31"))
+    ended = batch(changed, folder, weights=tiny_weights)
+    assert f"4 painted, {ROWS - 3} there already, 1 failed" in ended.stdout
+    new = [json.loads(line) for line in (folder / NAME).read_bytes().splitlines()[before:]]
+    assert sorted(entry["job"] for entry in new) == [3, 4, 10, 31, 32]
+    assert [one["status"] for one in facts(folder)] == ["done"] * 31 + ["failed"]
+    was, now = pictures(undisturbed), pictures(folder)
+    assert {name for name in now if now[name] != was.get(name)} == {
+        f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", "000031")
+    }
+    # nothing is left to do, so nothing is loaded; what is asked for in addition is
+    assert f"{ROWS + 1} there already, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
+
+
+def test_two_runs_in_one_folder_and_one_that_is_interrupted(rows: Path, tiny_weights: Path, tmp_path: Path):
+    folder = tmp_path / "out"
+    first = start(rows, folder, weights=tiny_weights)
+    until(lambda: lines(folder))
+    second = batch(rows, folder, weights=tiny_weights)
+    assert (second.returncode, "another run writes there" in second.stderr) == (1, True)
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does
+    _, said = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    done = [entry["name"] for entry in entries(folder) if entry["status"] == "done"]
+    assert {f"{kind}/{name}.png" for kind in ("images", "pixels") for name in done} == set(pictures(folder))
+
+
+def test_a_full_disk_ends_the_run_and_leaves_whole_files(
+    rows: Path, undisturbed: Path, tiny_weights: Path, tmp_path: Path
+):
+    folder = tmp_path / "out"
+    size = (undisturbed / NAME).stat().st_size // 3
+
+    def short() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    ended = batch(rows, folder, weights=tiny_weights, preexec_fn=short)
+    assert ended.returncode == 1
+    assert "cannot be written (File too large); the same command goes on from here" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    done = facts(folder)
+    assert 0 < len(done) < ROWS
+    assert (folder / NAME).read_bytes().endswith(b"}\n")
+    was = pictures(undisturbed)
+    assert all(was[name] == content for name, content in pictures(folder).items())
+    assert batch(rows, folder, weights=tiny_weights).returncode == 1
+    assert pictures(folder) == was
+
+
+def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
+    """Twins get other seeds, the first ones of theirs that no row before has; then all share six colours."""
+    folder, jobs = tmp_path / "out", tmp_path / "jobs.csv"
+    jobs.write_text("prompt,seed,background\nlady,1,keep\nlad,2,transparent\nlady,1,keep\nlady,1,keep\nlad,3,keep\n")
+    assert batch(jobs, "--unique", folder, weights=tiny_weights).returncode == 0
+    found = facts(folder)
+    assert [one["recipe"]["seed"] for one in found] == [1, 2, 1 + 2654435761, 1 + 2 * 2654435761 - 2**32, 3]
+    assert [one.get("asked") for one in found] == [None, None, {"seed": 1}, {"seed": 1}, None]
+    assert len({one["cells"] for one in found}) == 5
+    before = pictures(folder)
+
+    locked = ("--unique", "--palette-lock", "6")
+    assert "5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
+    found = facts(folder)
+    palette = found[0]["recipe"]["palette"]
+    assert len(palette.split(",")) == 6
+    for one in found:
+        assert one["recipe"]["palette"] == palette
+        assert set(one["palette"]) <= set(palette.split(","))
+        assert (folder / one["files"]["unlocked"]).read_bytes() == before[one["files"]["pixels"]]
+        # the picture carries the recipe that paints it in these colours
+        recipe = read_recipe(folder / one["files"]["image"])
+        with Image.open(folder / one["files"]["pixels"]) as picture:
+            assert (np.asarray(picture) == Studio().generate(recipe).art.cells).all()
+    assert {tuple(row) for row in parse_palette(palette.split(",")).tolist()} <= {
+        color for one in before.values() for color in _colors(one)
+    }
+    # a punk more: the palette is found anew, from the punks as they were painted
+    jobs.write_text(f"{jobs.read_text()}lady,8,keep\n")
+    assert "1 painted, 5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
+    other = tmp_path / "other"
+    assert batch(jobs, *locked, other, weights=tiny_weights).returncode == 0
+    assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
+
+
+def _colors(png: bytes) -> set[tuple[int, int, int]]:
+    with Image.open(io.BytesIO(png)) as picture:
+        return set(picture.convert("RGB").getdata())
