@@ -93,26 +93,57 @@ def facts(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries(folder)]
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(
+def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
     rows: Path, undisturbed: Path, tiny_weights: Path, tmp_path: Path
 ):
-    chance = random.Random(7)
-    folder = tmp_path / "out"
-    for kill in range(3):
-        process = start(rows, "--workers", "2", folder, weights=tiny_weights)
-        before = lines(folder)
-        until(lambda before=before: lines(folder) >= before + 2 + chance.randrange(6))
+    folder, chance = tmp_path / "out", random.Random(7)
+
+    def begun(*options: str) -> "subprocess.Popen[str]":
+        """A run that has come a random way."""
+        process, before = start(rows, *options, folder, weights=tiny_weights), lines(folder)
+        until(lambda: lines(folder) > before + chance.randrange(4))
         time.sleep(chance.random() / 10)
-        family = psutil.Process(process.pid).children(recursive=True)
-        if kill == 0:  # first one that paints: the run goes on with another
-            painter = next(one for one in family if "spawn_main" in " ".join(one.cmdline()))
-            painter.kill()
-            now = lines(folder)
-            until(lambda now=now: lines(folder) >= now + 3)
-            family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.communicate()
-        assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
+        return process
+
+    # one of two processes that paint dies, and another takes its place; then the whole run is killed
+    process = begun("--workers", "2")
+    family = psutil.Process(process.pid).children(recursive=True)
+    next(one for one in family if "spawn_main" in " ".join(one.cmdline())).kill()
+    now = lines(folder)
+    until(lambda: lines(folder) > now + 2)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
+
+    # another run keeps out, and Ctrl-C ends this one
+    process = begun()
+    other = batch(rows, folder, weights=tiny_weights)
+    assert (other.returncode, "another run writes there" in other.stderr) == (1, True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    done = [entry["name"] for entry in entries(folder) if entry["status"] == "done"]
+    assert {f"{kind}/{name}.png" for kind in ("images", "pixels") for name in done} == set(pictures(folder))
+
+    # there is no room for three more lines
+    room = (folder / NAME).stat().st_size + 5000
+
+    def short() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    full = batch(rows, folder, weights=tiny_weights, preexec_fn=short)
+    assert full.returncode == 1
+    assert "cannot be written (File too large); the same command goes on from here" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert (folder / NAME).read_bytes().endswith(b"}\n")
+
+    process = begun()
+    process.kill()
+    process.communicate()
+
     assert lines(folder) < ROWS
     ended = batch(rows, "--workers", "2", folder, weights=tiny_weights)
     assert ended.returncode == 1, ended.stderr
@@ -144,43 +175,6 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     }
     # nothing is left to do, so nothing is loaded; what is asked for in addition is
     assert f"{ROWS + 1} there already, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
-
-
-def test_two_runs_in_one_folder_and_one_that_is_interrupted(rows: Path, tiny_weights: Path, tmp_path: Path):
-    folder = tmp_path / "out"
-    first = start(rows, folder, weights=tiny_weights)
-    until(lambda: lines(folder))
-    second = batch(rows, folder, weights=tiny_weights)
-    assert (second.returncode, "another run writes there" in second.stderr) == (1, True)
-    os.killpg(first.pid, signal.SIGINT)  # as a terminal does
-    _, said = first.communicate(timeout=PATIENCE)
-    assert first.returncode == 130
-    assert "the same command goes on from here" in said
-    assert "Traceback" not in said
-    done = [entry["name"] for entry in entries(folder) if entry["status"] == "done"]
-    assert {f"{kind}/{name}.png" for kind in ("images", "pixels") for name in done} == set(pictures(folder))
-
-
-def test_a_full_disk_ends_the_run_and_leaves_whole_files(
-    rows: Path, undisturbed: Path, tiny_weights: Path, tmp_path: Path
-):
-    folder = tmp_path / "out"
-    size = (undisturbed / NAME).stat().st_size // 3
-
-    def short() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    ended = batch(rows, folder, weights=tiny_weights, preexec_fn=short)
-    assert ended.returncode == 1
-    assert "cannot be written (File too large); the same command goes on from here" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    done = facts(folder)
-    assert 0 < len(done) < ROWS
-    assert (folder / NAME).read_bytes().endswith(b"}\n")
-    was = pictures(undisturbed)
-    assert all(was[name] == content for name, content in pictures(folder).items())
-    assert batch(rows, folder, weights=tiny_weights).returncode == 1
-    assert pictures(folder) == was
 
 
 def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
@@ -220,4 +214,4 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
 
 def _colors(png: bytes) -> set[tuple[int, int, int]]:
     with Image.open(io.BytesIO(png)) as picture:
-        return set(picture.convert("RGB").getdata())
+        return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))

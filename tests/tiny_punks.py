@@ -1,4 +1,4 @@
-"""The command line with the variant `tiny` of conftest.py, in processes of its own: python tests/tiny_punks.py batch ..."""
+"""The command line with the variant `tiny` of conftest.py, in processes of its own."""
 
 import sys
 

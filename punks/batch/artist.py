@@ -3,10 +3,10 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
@@ -32,8 +32,21 @@ class Outcome:
     error: str = ""
 
 
-# takes jobs that have a recipe and says what became of each, in any order; closing it ends all that it started
-Place = Callable[[Iterator[Job]], Generator[Outcome]]
+class Place(Protocol):
+    """Where jobs are painted. What it starts, models that are warm among it, lives until it is closed.
+
+    `paintings`: whether outcomes bring the paintings along.
+    """
+
+    paintings: bool
+
+    def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
+        """What becomes of jobs that have a recipe, in any order. Raises BatchError if it cannot go on."""
+        ...
+
+    def close(self) -> None:
+        """Ends all that it started, whatever that does."""
+        ...
 
 
 class Artist:

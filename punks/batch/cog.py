@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import mimetypes
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
@@ -15,22 +15,24 @@ from PIL import Image, UnidentifiedImageError
 
 from punks.batch.artist import Outcome, recipe_of
 from punks.batch.jobs import Job
-from punks.batch.servers import TIMEOUT, JobError, LaterError, checked, log, share
+from punks.batch.servers import TIMEOUT, JobError, LaterError, Servers, checked, log
 from punks.errors import BatchError
 from punks.recipe import Recipe
 from punks.snap import PixelArt
 from punks.snap.art import palette_of
 
 
-def paint(jobs: Iterator[Job], *, urls: Sequence[str], paintings: bool = False) -> Generator[Outcome]:
-    """A Place: servers by their addresses, each with one job at a time. Raises BatchError if none answers."""
+def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
+    """Servers by their addresses, each with one job at a time. Raises BatchError if none answers."""
     servers = [Cog(url, paintings=paintings) for url in urls]
     absent = [server for server in servers if not server.there()]
     if len(absent) == len(servers):
+        for server in servers:
+            server.close()
         raise BatchError(f"{', '.join(urls)}: no server answers there; start one with `punks serve`")
     for server in absent:
         log.warning("%s: no server answers there yet", server.name)
-    return share(jobs, servers)
+    return Servers(servers, paintings=paintings)
 
 
 class Cog:
@@ -47,6 +49,9 @@ class Cog:
             return self._http.get("/health-check", timeout=10).is_success
         except httpx2.TransportError:
             return False
+
+    def close(self) -> None:
+        self._http.close()
 
     def paint(self, job: Job) -> Outcome:
         """Asks under an id of the job's own: while an earlier request of that id runs, no second one is started."""

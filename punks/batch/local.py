@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -22,27 +22,30 @@ DEATHS = 3  # of processes with no picture in between: the machine is at fault, 
 TRIES = 2  # of a row during which its process died
 
 
-def paint(jobs: Iterator[Job], *, workers: int | None = None, paintings: bool = False) -> Generator[Outcome]:
+class Local:
     """A Place: processes that keep their models warm, started when there is work for them.
 
     Raises BatchError if process after process dies.
     """
-    devices = _devices(workers)
-    # a GPU paints eight at once; on a CPU a row of its own is as fast, and shared out more evenly
-    size = 8 if devices[0].startswith("cuda") else 1
-    chunks, again = grouped(jobs, size), deque[list[Job]]()
-    crew: dict[int, _Worker] = {}
-    deaths, died = 0, Counter[int]()
-    try:
+
+    def __init__(self, *, workers: int | None = None, paintings: bool = False) -> None:
+        self.paintings, self._devices = paintings, _devices(workers)
+        self._crew: dict[int, _Worker] = {}
+
+    def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
+        # a GPU paints eight at once; on a CPU a row of its own is as fast, and shared out more evenly
+        size = 8 if self._devices[0].startswith("cuda") else 1
+        chunks, again = grouped(jobs, size), deque[list[Job]]()
+        crew, deaths, died = self._crew, 0, Counter[int]()
         while True:
             # one group to paint for each, then one at hand
-            for most, (place, device) in itertools.product((0, size), enumerate(devices)):
+            for most, (place, device) in itertools.product((0, size), enumerate(self._devices)):
                 if place in crew and len(crew[place].left) > most:
                     continue
                 if not (chunk := again.popleft() if again else next(chunks, None)):
                     break
                 if place not in crew:
-                    crew[place] = _Worker(device, paintings=paintings)
+                    crew[place] = _Worker(device, paintings=self.paintings)
                 crew[place].give(chunk)
             if not any(worker.left for worker in crew.values()):
                 return
@@ -63,9 +66,11 @@ def paint(jobs: Iterator[Job], *, workers: int | None = None, paintings: bool = 
                         yield Outcome(job=left.pop(0), error=f"the painting process ended {TRIES} times ({way})")
                 # one by one, to find out which of them it was
                 again.extend([job] for job in left)
-    finally:
-        for worker in crew.values():
+
+    def close(self) -> None:
+        for worker in self._crew.values():
             worker.end()
+        self._crew.clear()
 
 
 class _Worker:

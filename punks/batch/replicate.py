@@ -5,7 +5,6 @@ import os
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import httpx2
 from punks.batch.artist import Outcome
 from punks.batch.cog import inputs, json_of, key, outcome
 from punks.batch.jobs import Job
-from punks.batch.servers import JobError, LaterError, checked, share
+from punks.batch.servers import JobError, LaterError, Servers, checked
 from punks.errors import BatchError, RecipeError
 
 LEDGER = "predictions.jsonl"
@@ -23,10 +22,8 @@ AT_ONCE = 8
 _LOST = ("failed", "canceled", "aborted", "lost")
 
 
-def paint(
-    jobs: Iterator[Job], *, model: str, folder: Path, workers: int | None = None, paintings: bool = False
-) -> Generator[Outcome]:
-    """A Place: a model on Replicate, `OWNER/MODEL` or `OWNER/MODEL:VERSION`, with several predictions at once.
+def at_model(model: str, folder: Path, *, workers: int | None = None, paintings: bool = False) -> Servers:
+    """A model on Replicate, `OWNER/MODEL` or `OWNER/MODEL:VERSION`, with several predictions at once.
 
     What was paid for is written down in the folder, and fetched by a later run. Raises BatchError, RecipeError.
     """
@@ -37,9 +34,15 @@ def paint(
     if not re.fullmatch(r"[!-~]+", token):
         raise BatchError("set REPLICATE_API_TOKEN to a token from https://replicate.com/account/api-tokens")
     url = os.environ.get("REPLICATE_API_BASE_URL", "https://api.replicate.com")
-    http = httpx2.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {token}"})
-    server = Replicate(http, named[1], named[2], Ledger(folder / LEDGER), paintings=paintings)
-    return share(jobs, [server] * (workers or AT_ONCE))
+    ledger = Ledger(folder / LEDGER)
+
+    def client() -> httpx2.Client:
+        return httpx2.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {token}"})
+
+    with client() as http:
+        version = named[2] or _latest(http, named[1])
+    servers = [Replicate(client(), version, ledger, paintings=paintings) for _ in range(workers or AT_ONCE)]
+    return Servers(servers, paintings=paintings)
 
 
 class Ledger:
@@ -68,11 +71,15 @@ class Ledger:
 class Replicate:
     """A model on Replicate that runs this program's predict.py."""
 
-    def __init__(self, http: httpx2.Client, model: str, version: str | None, ledger: Ledger, *, paintings: bool):
-        self.name = f"replicate:{model}"
-        self._http, self._ledger, self._paintings = http, ledger, paintings
-        self._files = httpx2.Client(timeout=60, follow_redirects=True)  # other hosts, which get no token
-        self._version = version or self._latest(model)
+    name = "Replicate"
+
+    def __init__(self, http: httpx2.Client, version: str, ledger: Ledger, *, paintings: bool) -> None:
+        self._http, self._version, self._ledger, self._paintings = http, version, ledger, paintings
+        self._files = httpx2.Client(timeout=60, follow_redirects=True)  # on other hosts, which get no token
+
+    def close(self) -> None:
+        self._http.close()
+        self._files.close()
 
     def paint(self, job: Job) -> Outcome:
         """Goes on with the prediction that was begun for this recipe, or begins one."""
@@ -109,8 +116,9 @@ class Replicate:
         except BatchError:  # forgotten, or another account's
             return None
 
-    def _latest(self, model: str) -> str:
-        try:
-            return json_of(checked(self._http, "GET", f"/v1/models/{model}"))["latest_version"]["id"]
-        except (LaterError, JobError, KeyError, TypeError) as error:
-            raise BatchError(f"{self.name}: it has no version that could be asked ({error})") from error
+
+def _latest(http: httpx2.Client, model: str) -> str:
+    try:
+        return json_of(checked(http, "GET", f"/v1/models/{model}"))["latest_version"]["id"]
+    except (LaterError, JobError, KeyError, TypeError) as error:
+        raise BatchError(f"replicate:{model}: there is no version of it that could be asked ({error})") from error

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def run(
     folder: Path,
     place: Place,
     *,
-    paintings: bool = False,
     unique: bool = False,
     palette_lock: int | None = None,
     report: Report = lambda _job, _status: None,
@@ -48,7 +46,7 @@ def run(
     another seed. Raises BatchError if it cannot go on; the same call then does.
     """
     tally = Tally()
-    kinds = ("image", "pixels", "painting") if paintings else ("image", "pixels")
+    kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
     changes = (("seed",) if unique else ()) + (("palette",) if palette_lock else ())
 
     def count(job: Job, status: str, error: str = "") -> None:
@@ -91,8 +89,8 @@ def _paint(at: Folder, jobs: Iterator[Job], place: Place, count: Callable[[Job, 
         count(outcome.job, entry["status"], outcome.error)
         return entry
 
-    with ThreadPoolExecutor(WRITERS) as pool, closing(place(sound())) as outcomes:
-        for outcome in outcomes:
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for outcome in place.paint(sound()):
             waiting.append(pool.submit(keep, outcome))
             while len(waiting) > WAITING or (waiting and waiting[0].done()):
                 waiting.popleft().result()

@@ -5,7 +5,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ from punks.errors import BatchError
 TRIES = 5  # of a job, at whatever server
 PATIENCE = 600.0  # seconds that a server may be away or busy with others
 FIRST_WAIT, LONGEST_WAIT = 0.1, 30.0  # seconds, doubled from one try to the next
+_GOODBYE = 1.0  # seconds
 TIMEOUT = httpx2.Timeout(600, connect=10)  # a prediction is answered when it is done
 _BAD_INPUT = (400, 413, 422)
 _COME_LATER = (202, 409, 429, 503)
@@ -40,11 +42,13 @@ class JobError(Exception):
 
 
 class Server(Protocol):
-    """Paints one job at a time, called from one thread. Raises LaterError, JobError, or BatchError if it never will."""
+    """Paints one job at a time, on one thread. Raises LaterError, JobError, or BatchError if it never will."""
 
     name: str
 
     def paint(self, job: Job) -> Outcome: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(kw_only=True)
@@ -53,70 +57,76 @@ class _Task:
     tries: int = 0
 
 
-def share(jobs: Iterator[Job], servers: Sequence[Server]) -> Generator[Outcome]:
-    """A Place: one thread a server; a server may be named several times. Raises BatchError if none is left."""
-    todo: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Outcome | BatchError] = queue.SimpleQueue()
-    stop = threading.Event()
-    for server in servers:
-        threading.Thread(target=_serve, args=(server, todo, done, stop), daemon=True).start()
-    out, left = 0, len(servers)
-    try:
+class Servers:
+    """A Place: one thread a server. Raises BatchError if no server is left."""
+
+    def __init__(self, servers: Sequence[Server], *, paintings: bool) -> None:
+        self.paintings = paintings
+        self._left = len(servers)
+        self._todo: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Outcome | BatchError] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._serve, args=(server,), daemon=True) for server in servers]
+        for thread in self._threads:
+            thread.start()
+
+    def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
+        out = 0
         while True:
-            while out < 2 * left and (job := next(jobs, None)):
-                todo.put(_Task(job=job))
+            while out < 2 * self._left and (job := next(jobs, None)):
+                self._todo.put(_Task(job=job))
                 out += 1
             if not out:
                 return
-            result = done.get()
+            result = self._done.get()
             if isinstance(result, Outcome):
                 out -= 1
                 yield result
                 continue
-            left -= 1
-            if not left:
+            self._left -= 1
+            if not self._left:
                 raise result
             log.warning("%s; going on without it", result)
-    finally:
-        stop.set()
 
+    def close(self) -> None:
+        self._stop.set()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join(_GOODBYE)  # one that waits for an answer ends with the program
 
-def _serve(
-    server: Server,
-    todo: "queue.SimpleQueue[_Task]",
-    done: "queue.SimpleQueue[Outcome | BatchError]",
-    stop: threading.Event,
-) -> None:
-    good, failures = time.monotonic(), 0
-    while not stop.is_set():
-        try:
-            task = todo.get(timeout=0.2)
-        except queue.Empty:
-            good = time.monotonic()
-            continue
-        try:
-            done.put(server.paint(task.job))
-        except JobError as error:
-            done.put(Outcome(job=task.job, error=str(error)))
-        except BatchError as error:
-            todo.put(task)
-            done.put(error)
-            return
-        except LaterError as error:
-            task.tries += error.blame
-            if task.tries == TRIES:
-                done.put(Outcome(job=task.job, error=f"{error}, {TRIES} times"))
-            else:
-                todo.put(task)  # whoever is free takes it
-            failures += 1
-            if time.monotonic() - good > PATIENCE:
-                done.put(BatchError(f"{server.name}: {error}, for {PATIENCE / 60:.0f} minutes; {AGAIN}"))
-                return
-            # not all at once again
-            wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
-            stop.wait(max(wait, error.wait))
-            continue
-        good, failures = time.monotonic(), 0
+    def _serve(self, server: Server) -> None:
+        with closing(server):
+            good, failures = time.monotonic(), 0
+            while not self._stop.is_set():
+                if self._todo.empty():  # a time without work is none of patience
+                    good = time.monotonic()
+                if (task := self._todo.get()) is None:
+                    return
+                try:
+                    self._done.put(server.paint(task.job))
+                except JobError as error:
+                    self._done.put(Outcome(job=task.job, error=str(error)))
+                except BatchError as error:
+                    self._todo.put(task)
+                    self._done.put(error)
+                    return
+                except LaterError as error:
+                    task.tries += error.blame
+                    if task.tries == TRIES:
+                        self._done.put(Outcome(job=task.job, error=f"{error}, {TRIES} times"))
+                    else:
+                        self._todo.put(task)  # whoever is free takes it
+                    failures += 1
+                    if time.monotonic() - good > PATIENCE:
+                        minutes = f"for {PATIENCE / 60:.0f} minutes"
+                        self._done.put(BatchError(f"{server.name}: {error}, {minutes}; {AGAIN}"))
+                        return
+                    # not all at once again
+                    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
+                    self._stop.wait(max(wait, error.wait))
+                    continue
+                good, failures = time.monotonic(), 0
 
 
 def checked(ask: "httpx2.Client", method: str, url: str, **options: object) -> "httpx2.Response":

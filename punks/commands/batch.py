@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import sys
 from collections import Counter
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,6 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when every row is done, 1 when some failed or it had to stop, 130 when it was interrupted."""
-    place = _place(args)
     jobs = _jobs(args)
 
     from tqdm import tqdm
@@ -80,7 +79,11 @@ def run(args: argparse.Namespace) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     counts: Counter[str] = Counter()
-    with tqdm(desc="painting", total=len(jobs), unit="punk", dynamic_ncols=True) as bar, logging_redirect_tqdm():
+    with (
+        closing(_place(args)) as place,
+        tqdm(desc="painting", total=len(jobs), unit="punk", dynamic_ncols=True) as bar,
+        logging_redirect_tqdm(),
+    ):
 
         def report(_job: Job, status: str) -> None:
             counts[status] += 1
@@ -95,7 +98,6 @@ def run(args: argparse.Namespace) -> int:
                 jobs,
                 args.output,
                 place,
-                paintings=args.paintings,
                 unique=args.unique,
                 palette_lock=args.palette_lock,
                 report=report,
@@ -140,21 +142,21 @@ def _place(args: argparse.Namespace) -> "Place":
     if args.palette_lock is not None and not 2 <= args.palette_lock <= 256:
         raise RecipeError("palette-lock", args.palette_lock, "use a number from 2 to 256")
     if args.on == "local":
-        from punks.batch.local import paint
+        from punks.batch.local import Local
 
-        return partial(paint, workers=args.workers, paintings=args.paintings)
+        return Local(workers=args.workers, paintings=args.paintings)
     if args.on == "ray":
-        from punks.batch.on_ray import paint
+        from punks.batch.on_ray import OnRay
 
-        return partial(paint, workers=args.workers, paintings=args.paintings)
+        return OnRay(workers=args.workers, paintings=args.paintings)
     if args.on.startswith("replicate:"):
-        from punks.batch.replicate import paint
+        from punks.batch.replicate import at_model
 
         model = args.on.removeprefix("replicate:")
-        return partial(paint, model=model, folder=args.output, workers=args.workers, paintings=args.paintings)
+        return at_model(model, args.output, workers=args.workers, paintings=args.paintings)
     urls = args.on.split(",")
     if all(url.startswith(("http://", "https://")) for url in urls):
-        from punks.batch.cog import paint
+        from punks.batch.cog import at_urls
 
-        return partial(paint, urls=urls, paintings=args.paintings)
+        return at_urls(urls, paintings=args.paintings)
     raise RecipeError("on", args.on, "use local, ray, the URLs of Cog servers, or replicate:OWNER/MODEL")
