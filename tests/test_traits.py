@@ -1,0 +1,151 @@
+"""Traits become captions in the training's words and order; slips are named, never repaired."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from punks.errors import RecipeError
+from punks.prompts import complete
+from punks.traits import COLORS, VOCABULARY, Traits, color_of
+from training.captions import prompt
+from training.portraits import sample
+from training.traits import BACKGROUNDS
+
+
+def lady(**fields: Any) -> Traits:
+    return Traits(**({"subject": "lady"} | fields))
+
+
+def test_the_caption_follows_the_owners_template():
+    traits = lady(
+        hair="red, curly", eyes="green", skin="light", background="teal", wear=("gold crown", "golden earrings")
+    )
+    assert complete(traits.caption()) == (
+        "pixel art, 24x24, portrait of bespoke punk lady, red curly hair, wearing gold crown, wearing golden earrings, "
+        "green eyes, light skin, teal solid background, sharp pixel edges, hard color borders, retro pixel art style"
+    )
+
+
+def test_the_words_are_those_that_the_demo_was_trained_with():
+    """Every tag of a caption from traits is a tag of the generator's caption, in its order."""
+    for seed in range(200):
+        one = sample(np.random.default_rng([77, seed]))
+        tags = prompt(one).split(", ")
+        worn = [tag.removeprefix("wearing ") for tag in tags if tag.startswith("wearing ")]
+        worn += [{"stubble": "stubble"}.get(one.beard, one.beard)] if one.beard else []
+        worn += ["joint"] if one.joint else []
+        both = f"{one.background} and {one.second}" if one.second else one.background
+        built = Traits(
+            subject=one.kind,
+            hair="bald" if one.hair == "bald" else f"{one.hair_colour}, {one.hair}",
+            eyes=one.eyes,
+            skin=one.skin,
+            background=both if one.pattern == "solid" else f"{both} {one.pattern}",
+            wear=tuple(worn),
+        )
+        ours = complete(built.caption()).split(", ")
+        assert [tag for tag in tags if tag in ours] == ours
+        assert built.notices() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "words", "tag"),
+    [
+        ("hair", "afro, black", "black afro"),
+        ("hair", "bald", "bald"),
+        ("hair", "long silver hair", "long silver hair"),
+        ("eyes", "hazel eyes", "hazel eyes"),
+        ("background", "blue checkered", "blue checkered background"),
+        ("background", "bright lime background", "bright lime background"),
+        ("background", "#6AE745", "bright neon green background (#6ae745)"),
+        ("background", "sea green (#2e8b57)", "sea green background (#2e8b57)"),
+    ],
+)
+def test_words_become_one_tag(field: str, words: str, tag: str):
+    assert lady(**{field: words}).caption() == f"portrait of bespoke punk lady, {tag}"
+
+
+def test_a_training_colour_s_own_code_gets_its_name():
+    for name, tone in BACKGROUNDS.items():
+        assert lady(background="#{:02x}{:02x}{:02x}".format(*tone)).caption().split(", ")[1].startswith(f"{name} back")
+    assert list(COLORS) == list(BACKGROUNDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "color"),
+    [
+        ("teal", "teal"),
+        ("light blue", "lightblue"),
+        ("Bright neon green", "#6ae745"),
+        ("solid teal background", "teal"),
+        ("sea green (#2E8B57)", "#2e8b57"),
+        ("blue and red split", None),
+        ("a sunset over the sea", None),
+    ],
+)
+def test_the_colour_in_words(words: str, color: str | None):
+    assert color_of(words) == color
+    assert lady(background=words).background_color == color
+
+
+@pytest.mark.parametrize(
+    ("field", "slip", "near"),
+    [
+        ("hair", "blond, curly", "blonde"),
+        ("eyes", "gren", "green"),
+        ("skin", "ligth", "light"),
+        ("background", "tael", "teal"),
+        ("wear", "bandanna", "bandana"),
+        ("wear", "base ball cap", "baseball cap"),
+    ],
+)
+def test_a_near_miss_is_suggested_and_not_repaired(field: str, slip: str, near: str):
+    traits = lady(**{field: (slip,) if field == "wear" else slip})
+    (notice,) = traits.notices()
+    assert notice.startswith(f"traits.{field}: ")
+    assert f"did you mean {near!r}?" in notice
+    assert slip.split(",")[0] in traits.caption()
+
+
+def test_free_words_and_the_whole_vocabulary_pass_without_a_word():
+    free = lady(
+        hair="silver mullet", eyes="violet", skin="olive", background="a sunset", wear=("jetpack", "red fedora")
+    )
+    assert free.notices() == []
+    for field, words in VOCABULARY.items():
+        for word in words:
+            traits = Traits(**({"subject": "lad"} | {field: (word,) if field == "wear" else word}))
+            assert traits.notices() == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "traits.subject: None is not allowed; use lady or lad"),
+        ({"subject": "cat"}, "traits.subject: 'cat' is not allowed; use lady or lad"),
+        ({"subject": "lady", "haar": "red"}, "traits.haar: 'red' is not allowed; traits are subject, hair, "),
+        ({"subject": "lady", "hair": 3}, "traits.hair: 3 is not allowed; use words"),
+        ({"subject": "lady", "eyes": " "}, "traits.eyes: ' ' is not allowed; use words"),
+        ({"subject": "lady", "skin": "x" * 201}, "traits.skin: '201 characters' is not allowed; use at most 200"),
+        ({"subject": "lady", "skin": "a\0b"}, "traits.skin: 'a\\x00b' is not allowed"),
+        ({"subject": "lady", "wear": {"hat": 1}}, "traits.wear: {'hat': 1} is not allowed; use a list"),
+        ({"subject": "lady", "wear": ["hat", None]}, "traits.wear: None is not allowed; use words"),
+    ],
+)
+def test_bad_traits_are_refused_by_the_name_of_the_field(values: dict[str, Any], message: str):
+    with pytest.raises(RecipeError) as caught:
+        Traits.from_dict(values)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", "lady"])
+def test_what_is_no_json_object_is_refused(text: str):
+    with pytest.raises(RecipeError, match="traits: "):
+        Traits.from_json(text)
+
+
+def test_worn_things_are_a_list_or_a_text_with_commas():
+    listed = Traits.from_json('{"subject": "lad", "wear": ["gold chain", "beard"]}')
+    assert listed == Traits.from_dict({"subject": "lad", "wear": "gold chain, beard"})
+    assert listed.caption() == "portrait of bespoke punk lad, wearing gold chain, beard"
