@@ -1,12 +1,13 @@
 """A collection: trait types with weighted values become rows of traits, each value exactly as often as it should be."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from punks.batch.jobs import Job, check_columns
+from punks.batch.manifest import Entry
 from punks.errors import BatchError
 from punks.recipe import MAX_SEED, Recipe
 from punks.traits import Traits
@@ -118,12 +119,19 @@ class CollectionJobs:
         return self.collection.count
 
     def __iter__(self) -> Iterator[Job]:
-        for row in range(len(self)):
-            traits = {name: column[row] for name, column in self.columns.items()}
-            prompt = self.collection.traits(traits).caption()
-            seed = (self.collection.seed + row) % (MAX_SEED + 1)
+        for number in range(1, len(self) + 1):
+            prompt = self.collection.traits(self.values(number)).caption()
+            seed = (self.collection.seed + number - 1) % (MAX_SEED + 1)
             recipe = Recipe.from_dict({**self.defaults, "prompt": prompt, "seed": seed})
-            yield Job(number=row + 1, recipe=recipe, traits=traits)
+            yield Job(number=number, recipe=recipe)
+
+    def values(self, number: int) -> dict[str, str]:
+        """What was drawn for a punk, by type; numbers begin at 1."""
+        return {name: column[number - 1] for name, column in self.columns.items()}
+
+    def described(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Entries of the manifest with their `traits`; those of punks that are not in this collection are left out."""
+        return ({**one, "traits": self.values(one["job"])} for one in entries if one["job"] <= len(self))
 
 
 def quotas(weights: Mapping[str, Fraction], count: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from punks.batch.manifest import Entry
 from punks.batch.sheet import read_pixels
 from punks.errors import BatchError
 from punks.prompts import HEAD, TAIL
@@ -47,13 +48,13 @@ class _Head:
     digest: Any = field(default_factory=hashlib.sha256)
 
 
-def write_gallery(folder: Path, entries: Iterable[Mapping[str, Any]], title: str | None = None) -> Path:
+def write_gallery(folder: Path, entries: Iterable[Entry], title: str | None = None) -> Path:
     """Writes `index.html` and `gallery/` for the manifest's entries, in their order. -> the page.
 
     The title is the folder's name by default. Memory does not grow with the batch, but for the values of its traits.
     Raises ImageError on pixels that cannot be read, BatchError where the disk refuses.
     """
-    head, group = _Head(), list[Mapping[str, Any]]()
+    head, group = _Head(), list[Entry]()
     try:
         (folder / "gallery").mkdir(exist_ok=True)
         for entry in entries:
@@ -78,7 +79,7 @@ def write_gallery(folder: Path, entries: Iterable[Mapping[str, Any]], title: str
     return page
 
 
-def _write_page(folder: Path, head: _Head, group: list[Mapping[str, Any]]) -> None:
+def _write_page(folder: Path, head: _Head, group: list[Entry]) -> None:
     cells = [np.asarray(read_pixels(folder / entry["files"]["pixels"]).convert("RGBA")) for entry in group]
     bases: dict[str, int] = {}
     columns: dict[str, list[Any]] = {
@@ -91,7 +92,7 @@ def _write_page(folder: Path, head: _Head, group: list[Mapping[str, Any]]) -> No
         "images": [entry["files"]["image"] for entry in group],
         "paintings": [entry["files"].get("painting") for entry in group],
         "palettes": ["".join(color.removeprefix("#") for color in entry["palette"]) for entry in group],
-        "traits": [_value_ids(head, entry.get("traits") or {}) for entry in group],
+        "traits": [_value_ids(head, _traits(entry)) for entry in group],
         "base": [bases.setdefault(_base(entry["recipe"]), len(bases)) for entry in group],
     }
     # the prompt that was asked for, where it is not the one that is shown
@@ -118,6 +119,11 @@ def _base(recipe: Mapping[str, Any]) -> str:
 def _shown(prompt: str) -> str:
     """The painted prompt without the words that all of them have."""
     return prompt.removeprefix(", ".join(HEAD) + ", ").removesuffix(", " + ", ".join(TAIL))
+
+
+def _traits(entry: Entry) -> Mapping[str, Any]:
+    """Those of a collection, or else those that the recipe asks for."""
+    return entry.get("traits") or entry["recipe"].get("traits") or {}
 
 
 def _value_ids(head: _Head, traits: Mapping[str, Any]) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from punks.batch.collection import NONE, Collection
+from punks.batch.manifest import Entry
 from punks.errors import BatchError
 
 METHOD = "sum over the traits of 1 / share of punks with the same value"
@@ -16,16 +17,17 @@ SOURCE = "https://raritytools.medium.com/ranking-rarity-understanding-rarity-cal
 _RAREST = 10
 
 
-def write_metadata(folder: Path, collection: Collection, entries: Iterable[Mapping[str, Any]]) -> str:
+def write_metadata(folder: Path, collection: Collection, entries: Iterable[Entry]) -> str:
     """Writes `metadata/NUMBER.json` for each punk that is done, and `rarity.json`. -> the rarity as a table.
 
-    Files are called by number without zeros in front, as token URIs of contracts are made. Raises BatchError.
+    Entries are those of the manifest, with their traits. Files are called by number without zeros in front, as
+    contracts make token URIs. Raises BatchError.
     """
     punks: dict[str, Mapping[str, str]] = {}
     try:
         (folder / "metadata").mkdir(exist_ok=True)
         for entry in entries:
-            if entry["status"] != "done" or entry["job"] > collection.count or "traits" not in entry:
+            if entry["status"] != "done":
                 continue
             punks[entry["name"]] = entry["traits"]
             text = json.dumps(metadata(collection, entry), ensure_ascii=False, indent=2)
@@ -40,7 +42,7 @@ def write_metadata(folder: Path, collection: Collection, entries: Iterable[Mappi
     return rarity_table(report)
 
 
-def metadata(collection: Collection, entry: Mapping[str, Any]) -> dict[str, Any]:
+def metadata(collection: Collection, entry: Entry) -> dict[str, Any]:
     """ERC-721 metadata of a punk, with the attributes that marketplaces read; what it has none of is left out.
 
     Source: https://eips.ethereum.org/EIPS/eip-721, https://docs.opensea.io/docs/metadata-standards.

@@ -1,13 +1,14 @@
 """Contact sheets: pictures in rows, every cell of theirs a square, with names beneath or titles at the side."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from punks.batch.manifest import Entry
 from punks.errors import ImageError
 from punks.pictures import open_picture
 from punks.png import write_png
@@ -74,7 +75,7 @@ def shortened(text: str, font: Font, width: int, lines: int = 1) -> str:
     return "\n".join(broken)
 
 
-def write_sheets(folder: Path, entries: Iterable[Mapping[str, Any]], title: str | None = None) -> list[Path]:
+def write_sheets(folder: Path, entries: Iterable[Entry], title: str | None = None) -> list[Path]:
     """Writes `sheet.png` for the manifest's entries; more than 1,000 go on in `sheet-2.png` and so on. -> the sheets.
 
     Raises ImageError on pixels that cannot be read, and where the disk refuses.

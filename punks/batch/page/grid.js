@@ -116,8 +116,9 @@ function refresh() {
 }
 
 function describe() {
-  const all = many(head.count), some = filtered() ? `${many(count())} of ${all} punks` : `${all} punks`;
-  byId("summary").textContent = loaded < head.count && shown.list ? `${some}, ${many(loaded)} read so far` : some;
+  const all = many(head.count), some = filtered() ? `${many(count())} of ${all}` : all;
+  const kind = head.count === 1 ? "punk" : "punks";
+  byId("summary").textContent = `${some} ${kind}` + (loaded < head.count && shown.list ? `, ${many(loaded)} read so far` : "");
 }
 
 /** A value's rarity in words that fit into a column. */
