@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from bench.batch_folder import write_folder
 from punks.batch import gallery
@@ -20,12 +20,8 @@ from punks.batch.gallery import write_gallery
 from punks.batch.manifest import entries
 from punks.errors import BatchError, ImageError
 from punks.recipe import Recipe
+from tests.browser import CHROMIUM, chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 TIMES = "\N{MULTIPLICATION SIGN}"
 NASTY = """</script><img src=x onerror="document.title='owned'"> & "quotes" ' \u2028 {{title}} <!-- <script>"""
 
@@ -33,12 +29,9 @@ NASTY = """</script><img src=x onerror="document.title='owned'"> & "quotes" ' \u
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("no Chromium here; apt-get install chromium")
-    assert CHROMIUM, "CI installs Chromium; see script/browser"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        pytest.skip("no Chromium here; script/browser installs it")
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

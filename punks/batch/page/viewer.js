@@ -1,6 +1,6 @@
 // One punk, close up: painting and art side by side under one zoom, its facts, and what can be copied.
 const viewer = byId("viewer"), panes = [byId("painting-pane"), byId("art-pane")];
-const view = { place: 0, zoom: 1 };
+const view = { place: 0, zoom: 1, quiet: 0 };
 const path = (text) => text.split("/").map(encodeURIComponent).join("/");
 const quoted = (text) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
@@ -91,6 +91,8 @@ function zoomTo(zoom, x = null, y = null) {
 async function say(text, button = null) {
   const done = await copy(text);
   byId("said").textContent = done ? `Copied: ${text.length > 60 ? "the recipe" : text}` : "This browser would not copy; select the text instead.";
+  clearTimeout(view.quiet);
+  view.quiet = setTimeout(() => { byId("said").textContent = ""; }, 4000);
   if (!button || !done) return;
   button.classList.add("done");
   setTimeout(() => button.classList.remove("done"), 1200);
@@ -103,7 +105,7 @@ function open(place) {
   if (!punkAt(place)) return;
   viewer.showModal();
   show(place);
-  byId("close").focus();
+  byId("close").focus({ preventScroll: true });
 }
 
 for (const pane of panes) {
