@@ -107,7 +107,7 @@ def _write_page(folder: Path, head: _Head, group: list[Entry]) -> None:
     head.digest.update(text)
     _write(folder / "gallery" / f"{head.pages:04d}.js", text)
     path = folder / "gallery" / f"{head.pages:04d}.webp"
-    _atlas(cells).save(path, lossless=True, exact=True)
+    _atlas(cells).save(path, lossless=True, exact=True, method=1)
     head.digest.update(path.read_bytes())
 
 
