@@ -13,6 +13,7 @@ from punks.snap.background import find_background
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import SHARE, find_grid, sample, settle
 from punks.snap.palette import drift_field, group, values
+from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
 EXACT = 0.9  # of the cells without any noise: the picture is pixel art already, and its colours are kept
@@ -49,6 +50,8 @@ def snap(
     exact = bool((spread == 0).mean() >= EXACT)
     owner, level = _groups(means, grid, exact)
     mask, is_plain = find_background(level, owner, grid)
+    if background != "keep":
+        mask = whole_background(mask, level, owner, grid)
     if clear.any():  # what is transparent is the background
         mask = clear.reshape(grid, grid)
     inside = mask.ravel() & ~clear

@@ -1,0 +1,112 @@
+"""All of the background where it is to change: patterns and gradients too, and the holes that a figure leaves open.
+
+`find_background` grows one colour from the border and stops at doubt, since what it takes is made one colour unasked.
+Here somebody asked. Where heads and shoulders are settles what colour alone cannot: the white of an eye is no hole.
+"""
+
+import numpy as np
+
+from punks.snap.art import Bools, Floats, Ints
+from punks.snap.color import ciede2000, lab
+
+PLAIN = 0.9  # of the outer cells in the mask: one colour is all of the background
+DRIFT = 8.0  # CIEDE2000 that a plain background may be off below
+INSIDE = 2  # times as many of a group's cells where the figure must be as at the edge: it is no background
+OUTSIDE = 0.08  # of a group's cells among the outer ones
+OUTLINE = 0.25  # the same of black, which is every figure's outline
+BLACK = 14  # levels, the largest mean of a black group's channels
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
+SPECK = 5.0  # the same, of a cell that the background encloses
+SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
+
+
+def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bools:
+    """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,)."""
+    outer, figure = _outer(side), _figure(side)
+    groups = owner.reshape(side, side)
+    if mask[outer].mean() < PLAIN:
+        size = np.bincount(owner)
+        on_left = _before(side, 1, 12)
+        places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
+        inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
+        colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
+        black = colours.max(1) < BLACK
+        own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
+        if mask[outer & _before(side, 0, 12)].mean() >= PLAIN:  # what is of another colour below is hair
+            own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
+        ground = (outside > OUTSIDE * size) & ~own & ((above > 0) | (left > 0) & (right > 0))
+        mask = _grown((mask | outer) & ground[groups], ground[groups], ~own[groups], level)
+    if not mask.any():
+        return mask
+    mask = _specked(_specked(mask, level), level)
+    return mask | _holes(mask, level, groups, figure)
+
+
+def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
+    """Grows over cells of the background's groups, and over small steps of colour."""
+    while True:
+        joins = (_near(mask, level) < NEAR) & free | _moved(mask).any(0) & ground
+        if not (joins & ~mask).any():
+            return mask
+        mask = mask | joins
+
+
+def _specked(mask: Bools, level: Floats) -> Bools:
+    """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
+    return mask | (_moved(mask, border=True).sum(0) >= 3) & (_near(mask, level) < SPECK)
+
+
+def _near(mask: Bools, level: Floats) -> Floats:
+    """CIEDE2000 of each cell from the nearest colour beside it that is in the mask; infinite where none is."""
+    colour = lab(level.reshape(*mask.shape, 3))
+    away = [ciede2000(colour, np.roll(colour, shift, (0, 1))) for shift in SIDES]
+    return np.where(_moved(mask), away, np.inf).min(0)
+
+
+def _holes(mask: Bools, level: Floats, groups: Ints, figure: Bools) -> Bools:
+    """Regions of the background's colours that the figure encloses, none of their cells where only the figure is."""
+    share = np.bincount(groups[mask]) >= 0.1 * mask.sum()
+    shades = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in np.flatnonzero(share)])
+    away = ciede2000(lab(level)[:, None], lab(shades)[None]).min(1).reshape(mask.shape)
+    alike = ((away < SAME) | np.isin(groups, np.flatnonzero(share))) & ~mask
+    closed = alike & figure
+    while True:
+        wider = closed | _moved(closed).any(0) & alike
+        if (wider == closed).all():
+            return alike & ~closed
+        closed = wider
+
+
+def _moved(mask: Bools, *, border: bool = False) -> Bools:
+    """Whether each cell's neighbour is in the mask, one layer for each of SIDES; past the border counts as told."""
+    wide = np.pad(mask, 1, constant_values=border)
+    return np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
+
+
+def _outer(side: int) -> Bools:
+    """Cells that hardly any figure reaches: the first row, the upper corners, two columns at the sides."""
+    rows, columns = _places(side)
+    edge = np.minimum(columns, 1 - columns)
+    return (edge < 2 / 24) | (edge < 6 / 24) & (rows < 3 / 24) | (rows < 1 / 24)
+
+
+def _before(side: int, axis: int, cell: int) -> Bools:
+    """The rows or columns of a 24x24 grid before this one."""
+    return _places(side)[axis] < cell / 24
+
+
+def _figure(side: int) -> Bools:
+    """Cells of head, chin and chest, which are the figure's in every portrait."""
+    rows, columns = _places(side)
+
+    def box(top: int, bottom: int, left: int, right: int) -> Bools:
+        return (rows > top / 24) & (rows < bottom / 24) & (columns > left / 24) & (columns < right / 24)
+
+    return box(4, 17, 7, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
+
+
+def _places(side: int) -> tuple[Floats, Floats]:
+    """Of each cell the middle, 0-1 from the top and from the left."""
+    rows, columns = np.indices((side, side))
+    return (rows + 0.5) / side, (columns + 0.5) / side

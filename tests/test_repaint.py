@@ -1,0 +1,69 @@
+"""A colour that is asked for covers all of the background and nothing of the figure."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.pixels_damage import damage
+from punks.snap import snap
+from training.portraits import Portrait, draw, sample
+from training.traits import PATTERNS
+
+ASKED = (255, 0, 255)
+
+
+def portrait(number: int, **traits: str | None) -> Portrait:
+    rng = np.random.default_rng([31, number])
+    return draw(dataclasses.replace(sample(rng), **traits), rng)
+
+
+def repainted(one: Portrait, seed: int) -> tuple[float, float]:
+    """Of the background's cells the share that got the colour, of the figure's the share that changed."""
+    picture = damage("real", one.cells, seed)
+    art, kept = snap(picture, background="#ff00ff"), snap(picture)
+    ground = one.masks["background"]
+    right = (art.cells == ASKED).all(-1)
+    changed = (art.cells != kept.cells).any(-1)
+    return float(right[ground].mean()), float(changed[~ground].mean())
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_and_gradients_become_the_colour_too(pattern: str):
+    second = "yellow" if pattern in ("gradient", "split") else None
+    found = [repainted(portrait(i, pattern=pattern, background="teal", second=second), i) for i in range(8)]
+    assert np.mean([right for right, _ in found]) > 0.998
+    assert np.mean([changed for _, changed in found]) < 0.005
+
+
+def enclosed(hole: tuple[int, int], color: tuple[int, int, int] = (20, 138, 140)) -> Image.Image:
+    """A head on teal with one cell of the background's colour somewhere inside the figure."""
+    cells = np.full((24, 24, 3), (20, 138, 140), np.uint8)
+    cells[3:20, 4:20] = (106, 64, 34)  # hair
+    cells[7:18, 8:16] = (216, 162, 118)
+    cells[20:, 6:18] = (186, 40, 46)
+    cells[hole] = color
+    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_background"), [((10, 5), True), ((18, 17), True), ((11, 10), False), ((22, 12), False)]
+)
+def test_a_hole_in_the_hair_is_background_and_an_eye_is_not(cell: tuple[int, int], is_background: bool):
+    art = snap(enclosed(cell), background="#ff00ff")
+    assert (tuple(art.cells[cell].tolist()) == ASKED) == is_background
+    assert bool(art.background[cell]) == is_background
+    clear = snap(enclosed(cell), background="transparent")
+    assert (clear.cells[cell][3] == 0) == is_background
+
+
+def test_a_strand_of_another_colour_in_the_background_stays():
+    art = snap(enclosed((8, 21), (240, 184, 44)), background="#ff00ff")
+    assert art.cells[8, 21].tolist() == [240, 184, 44]
+
+
+def test_what_is_kept_is_not_touched():
+    """The search for holes is for those who ask: with `keep` their cells stay what they are."""
+    art = snap(enclosed((10, 5)))
+    assert not art.background[10, 5]
