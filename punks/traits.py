@@ -44,6 +44,8 @@ COLORS = {
     "white": "#f4f4f2",
     "beige": "#e0ceaa",
 }
+# what a background or eyes can be made, and no caption says
+PICTURE_ONLY = (None, "keep", "solid", "transparent")
 # styles that are a noun of their own: `black afro`, but `red curly hair`
 CUTS = ("afro", "buzz cut", "mohawk", "bob", "bun", "ponytail", "pigtails")
 # what nobody wears: said without the word, after all that is worn
@@ -63,6 +65,7 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
         *("baseball cap", "bandana", "glasses", "black stunner shades with white reflection", *GROWN),
     ),
 }
+_EXAMPLE = 'use an object such as {"subject": "lady", "hair": "red, curly", "wear": ["gold crown"]}'
 _MAX_LENGTH, _MAX_WORN = 200, 16
 _HEX = re.compile(r"\(?(#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3}))\b\)?")
 
@@ -111,6 +114,17 @@ class Traits:
         return cls(**given)
 
     @classmethod
+    def of(cls, value: object) -> "Traits":
+        """The traits of a dict, of a JSON object in a text, or as they are. Raises RecipeError."""
+        if isinstance(value, Traits):
+            return value
+        if isinstance(value, str):
+            return cls.from_json(value)
+        if not isinstance(value, dict):
+            raise RecipeError("traits", value, _EXAMPLE)
+        return cls.from_dict(value)  # pyright: ignore[reportUnknownArgumentType]
+
+    @classmethod
     def from_json(cls, text: str) -> "Traits":
         """The traits of a JSON object. Raises RecipeError."""
         try:
@@ -118,7 +132,7 @@ class Traits:
         except (ValueError, RecursionError) as error:
             raise RecipeError("traits", text, f"it is not JSON ({error})") from error
         if not isinstance(values, dict):
-            raise RecipeError("traits", values, 'use a JSON object such as {"subject": "lady", "hair": "red, curly"}')
+            raise RecipeError("traits", values, _EXAMPLE)
         return cls.from_dict(values)  # pyright: ignore[reportUnknownArgumentType]
 
     def caption(self) -> str:
@@ -147,6 +161,23 @@ class Traits:
                 for word, near in _near_misses(one.name, text):
                     found.append(f"traits.{one.name}: the training knows no {word!r}; did you mean {near!r}?")
         return found
+
+
+def gather(values: Mapping[str, Any], base: Traits | None = None) -> dict[str, Any]:
+    """A recipe's values, with traits that stand among them as fields of their own moved into its `traits`.
+
+    `eyes` and `background` are both a trait and a recipe's field: they are traits beside others, or where `base` is
+    what the values change, but for what no caption says (`keep`, `solid`, `transparent`).
+    """
+    given = dict(values)
+    if base is None and not {"subject", "hair", "skin", "wear"} & given.keys():
+        return given
+    own = {one.name: given.pop(one.name) for one in fields(Traits) if given.get(one.name) not in PICTURE_ONLY}
+    if own:
+        known = base if given.get("traits") is None else Traits.of(given["traits"])
+        before = {} if known is None else {one.name: getattr(known, one.name) for one in fields(known)}
+        given["traits"] = Traits.from_dict(before | own)
+    return given
 
 
 def color_of(words: str) -> str | None:

@@ -12,6 +12,7 @@ from punks import variants, weights
 from punks.errors import ImageError, RecipeError
 from punks.recipe import Recipe, bounds
 from punks.start import picture_hash
+from punks.traits import SUBJECTS, Traits, gather
 
 _SHORT = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "output_size": "--size"}
 _SHOWN = 48
@@ -29,6 +30,15 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="start from the recipe in a PNG of ours, or in a JSON file"
     )
+    traits = parser.add_argument_group(
+        "traits", "What the portrait shows, in place of a prompt; `punks traits` lists the words that the LoRA knows."
+    )
+    subject = traits.add_mutually_exclusive_group()
+    for name in SUBJECTS:
+        subject.add_argument(f"--{name}", dest="subject", action="store_const", const=name, help=f"a {name}")
+    traits.add_argument("--hair", metavar="X", help='colour and style, for example "red, curly"')
+    traits.add_argument("--skin", metavar="X", help="for example light")
+    traits.add_argument("--wear", metavar="X", action="append", help='for example "gold crown"; give it again for more')
     for field in dataclasses.fields(Recipe)[1:]:
         add_option(parser, field)
     parser.add_argument("-n", "--num-outputs", type=int, default=1, help="how many, with seeds seed, seed+1, ...")
@@ -91,7 +101,7 @@ def add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
     if field.name == "image":
         parser.add_argument("--image", type=Path, metavar="FILE", help="a picture to start from")
         return
-    kind = float if field.type is float else str if field.type is str else int
+    kind = float if field.type is float else str if field.type in (str, Traits | None) else int
     extra = f" ({limits.ge} to {limits.le})" if limits.le is not None else ""
     help_text = limits.about + (" Or a .hex, .gpl or .png file." if field.name == "palette" else extra)
     parser.add_argument(
@@ -105,7 +115,10 @@ def add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, if one is given, with every option that was given on top of it."""
-    given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
+    names = dict.fromkeys([*Recipe.__dataclass_fields__, *Traits.__dataclass_fields__])
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if "traits" in given:
+        given["traits"] = Traits.of(given["traits"])
     if "palette" in given:
         given["palette"] = palette_text(given["palette"])
     if "image" in given:
@@ -115,8 +128,9 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         row = variants.variant(given.get("variant", recipe.variant))
         if row.name != recipe.variant:  # an epoch means something only to its own variant
             given.setdefault("epoch", row.epoch)
-        return recipe.replace(**given)
-    if "prompt" not in given:
+        return recipe.replace(**gather(given, given.get("traits", recipe.traits)))
+    given = gather(given, given.get("traits"))
+    if "prompt" not in given and "traits" not in given:
         args.usage_error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     if "variant" not in given:
         given["variant"] = present_variant()

@@ -61,6 +61,18 @@ def encode(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) ->
     return Embeddings(**dict(zip(("prompt", "negative", "pooled", "negative_pooled"), found, strict=False)))
 
 
+def joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
+    """The embeddings of a batch, as arguments of the pipeline."""
+    names = {
+        "prompt": "prompt_embeds",
+        "negative": "negative_prompt_embeds",
+        "pooled": "pooled_prompt_embeds",
+        "negative_pooled": "negative_pooled_prompt_embeds",
+    }
+    parts = {theirs: [getattr(one, ours) for one in embeddings] for ours, theirs in names.items()}
+    return {name: torch.cat(tensors) for name, tensors in parts.items() if tensors[0] is not None}
+
+
 def _stitch(pipeline: Any, text: str) -> tuple[Tensor, Tensor | None]:
     """(1, 227, width) and the pooled embedding of the first chunk, None where the base has no second encoder."""
     if getattr(pipeline, "text_encoder_2", None) is None:

@@ -20,11 +20,13 @@ from punks.errors import DeviceError, WeightsError
 from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
-from punks.painter.encoder import Embeddings, embedding_length, encode
+from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.engine import choose_engine, install, prepare
 from punks.painter.memory import budget, hold_to_limit
+from punks.painter.noise import starting_noise
 from punks.painter.schedulers import make_scheduler
-from punks.recipe import Recipe
+from punks.painter.steering import steer
+from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
@@ -93,14 +95,14 @@ class Painter:
         on_step: OnStep | None = None,
         picture: Image.Image | None = None,
     ) -> Paintings:
-        """One painting a recipe, in one batch: they may differ in seed, and in prompts of one `embedding_length`.
+        """One painting a recipe, in one batch: they may differ in PER_PICTURE, with prompts of one `embedding_length`.
 
         `picture` is the RGB one that the recipes start from, of any size. `on_step(step, steps)` is called after each
         denoising step. Raises PunkError.
         """
         first = recipes[0]
-        if any(r.replace(seed=0, prompt="-") != first.replace(seed=0, prompt="-") for r in recipes):
-            raise ValueError("recipes of one batch may differ in prompt and seed only")
+        if not all(first.batches_with(recipe) for recipe in recipes):
+            raise ValueError(f"recipes of one batch may differ in {', '.join(PER_PICTURE)} only")
         clock = Clock(self.device)
         self.use_lora(first)
         clock.lap("lora")
@@ -111,7 +113,9 @@ class Painter:
         self._pipeline.scheduler = make_scheduler(self._scheduler, first)
         generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
         try:
-            latents = self._denoise(first, embeddings, generators, on_step, picture)
+            if first.steer > 0:
+                steer(self._pipeline, recipes)
+            latents = self._denoise(recipes, embeddings, generators, on_step, picture)
             clock.lap("denoise")
         except torch.OutOfMemoryError as error:
             if len(recipes) == 1:
@@ -190,12 +194,13 @@ class Painter:
 
     def _denoise(
         self,
-        recipe: Recipe,
+        recipes: Sequence[Recipe],
         embeddings: list[Embeddings],
         generators: list[torch.Generator],
         on_step: OnStep | None,
         picture: Image.Image | None,
     ) -> Tensor:
+        recipe = recipes[0]
         steps = recipe.painted_steps
         done = 0
 
@@ -208,14 +213,14 @@ class Painter:
                 on_step(done, steps)
             return tensors
 
-        pace, pipeline, start = Pace(self.device), self._pipeline, self._start(recipe, generators, picture)
+        pace, pipeline, start = Pace(self.device), self._pipeline, self._start(recipes, generators, picture)
         if picture is not None:
             pipeline = diffusers.AutoPipelineForImage2Image.from_pipe(  # pyright: ignore[reportPrivateImportUsage]
                 pipeline
             )
             pipeline.set_progress_bar_config(disable=True)
         return pipeline(
-            **_joined(embeddings),
+            **joined(embeddings),
             **start,
             generator=generators,
             num_inference_steps=recipe.num_inference_steps,
@@ -224,27 +229,17 @@ class Painter:
             callback_on_step_end=step_end,
         ).images
 
-    def _start(self, recipe: Recipe, generators: list[torch.Generator], picture: Image.Image | None) -> dict[str, Any]:
+    def _start(
+        self, recipes: Sequence[Recipe], generators: list[torch.Generator], picture: Image.Image | None
+    ) -> dict[str, Any]:
         """What the denoising starts from, as arguments of the pipeline: noise, or a picture that gets some."""
         size = self.base.side
         if picture is not None:
             # pixel art stays sharp when it is enlarged; whatever is larger is made smaller smoothly
             small = max(picture.size) < size
             filtered = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-            return {"image": ImageOps.fit(picture, (size, size), filtered), "strength": recipe.prompt_strength}
+            return {"image": ImageOps.fit(picture, (size, size), filtered), "strength": recipes[0].prompt_strength}
         side = size // self._pipeline.vae_scale_factor
-        # drawn in float32 on the CPU, one generator a picture: the same noise on every device and in every batch
         shape = (1, self._pipeline.unet.config.in_channels, side, side)
-        noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
+        noise = torch.cat([starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)])
         return {"latents": noise.to(self.device, self.dtype), "height": size, "width": size}
-
-
-def _joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
-    names = {
-        "prompt": "prompt_embeds",
-        "negative": "negative_prompt_embeds",
-        "pooled": "pooled_prompt_embeds",
-        "negative_pooled": "negative_pooled_prompt_embeds",
-    }
-    parts = {theirs: [getattr(one, ours) for one in embeddings] for ours, theirs in names.items()}
-    return {name: torch.cat(tensors) for name, tensors in parts.items() if tensors[0] is not None}

@@ -1,0 +1,68 @@
+"""Steers a painting's background towards a colour while it is painted.
+
+At each noisy step the model's idea of the finished latents is read out of its prediction; where that idea looks like
+its own border, it is replaced by the latents of the colour, and the prediction is changed to say so. The model then
+paints on from a background that has the colour. All is arithmetic on the device, each picture for itself.
+"""
+
+# torch and diffusers are typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from punks.palettes import Color
+from punks.recipe import Recipe
+
+ALIKE = 0.5  # of the picture's spread: latents this far from the border's are not background
+LAST = 0.3  # of the noise left: from here on the model finishes the picture alone
+
+
+def steer(pipeline: Any, recipes: Sequence[Recipe]) -> None:
+    """Makes the pipeline's fresh scheduler steer each picture of a batch towards its recipe's background colour."""
+    scheduler = pipeline.scheduler
+    targets, strengths = _targets(pipeline, recipes)
+    levels: list[float] = scheduler.alphas_cumprod.tolist()
+    velocity = scheduler.config.prediction_type == "v_prediction"
+    own = scheduler.step
+
+    def step(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **options: Any) -> Any:
+        # timesteps are on the host, see schedulers.py; some samplers have them between two whole ones
+        level = levels[round(float(timestep))]
+        signal, noise = level**0.5, (1 - level) ** 0.5
+        if noise > LAST:
+            noisy = scheduler.scale_model_input(sample, timestep)
+            clean = signal * noisy - noise * output if velocity else (noisy - noise * output) / signal
+            change = strengths * _background(clean) * (targets - clean)
+            output = output - change * (1 / noise if velocity else signal / noise)
+        return own(output, timestep, sample, *args, **options)
+
+    scheduler.step = step
+
+
+def _background(clean: Tensor) -> Tensor:
+    """How much each latent looks like the border above and beside, 1 to 0. (N, C, h, w) -> (N, 1, h, w)."""
+    height, width = clean.shape[-2:]
+    edge = max(1, height // 24)
+    beside = clean[..., : height // 2, :]
+    parts = (clean[..., :edge, :], beside[..., :edge], beside[..., width - edge :])
+    border = torch.cat([part.flatten(2) for part in parts], 2).median(2).values[..., None, None]
+    away = (clean - border).square().mean(1, keepdim=True)
+    spread = away.mean((2, 3), keepdim=True)
+    return (1 - away / (ALIKE**2 * spread)).clamp(0, 1)
+
+
+def _targets(pipeline: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
+    """Latents of the colours (N, C, 1, 1), and how strongly each picture is steered (N, 1, 1, 1), 0 without one."""
+    vae = pipeline.vae
+    colors = [recipe.background_rgb or (0, 0, 0) for recipe in recipes]
+    found: dict[Color, Tensor] = {}
+    for color in dict.fromkeys(colors):
+        flat = torch.tensor(color, device=vae.device, dtype=vae.dtype).div(127.5).sub(1).view(1, 3, 1, 1)
+        latents = vae.encode(flat.expand(1, 3, vae.config.sample_size, vae.config.sample_size)).latent_dist.mean
+        found[color] = latents.mean((2, 3), keepdim=True) * vae.config.scaling_factor
+    strengths = [0.0 if recipe.background_rgb is None else recipe.steer for recipe in recipes]
+    return torch.cat([found[color] for color in colors]), found[colors[0]].new_tensor(strengths).view(-1, 1, 1, 1)
