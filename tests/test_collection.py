@@ -212,6 +212,7 @@ def test_jobs_have_the_caption_as_prompt_a_seed_each_and_their_traits(night: Col
         drawn = jobs.values(job.number)
         assert job.recipe.variant == "demo"
         assert job.recipe.num_inference_steps == 4
+        assert job.recipe.background == drawn["background"]
         tags = job.recipe.prompt.split(", ")
         assert tags[0] == f"portrait of bespoke punk {drawn['subject']}"
         style = {"long": "long hair", "afro": "afro"}[drawn["hair style"]]

@@ -109,7 +109,7 @@ class Collection:
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionJobs:
-    """Jobs of drawn rows: the caption of the traits is the prompt, seeds are `seed`, `seed` + 1, ..."""
+    """Jobs of drawn rows, each with its traits and a seed: `seed`, `seed` + 1, ..."""
 
     collection: Collection
     columns: Columns
@@ -120,10 +120,9 @@ class CollectionJobs:
 
     def __iter__(self) -> Iterator[Job]:
         for number in range(1, len(self) + 1):
-            prompt = self.collection.traits(self.values(number)).caption()
+            traits = self.collection.traits(self.values(number))
             seed = (self.collection.seed + number - 1) % (MAX_SEED + 1)
-            recipe = Recipe.from_dict({**self.defaults, "prompt": prompt, "seed": seed})
-            yield Job(number=number, recipe=recipe)
+            yield Job(number=number, recipe=Recipe.from_dict({**self.defaults, "traits": traits, "seed": seed}))
 
     def values(self, number: int) -> dict[str, str]:
         """What was drawn for a punk, by type; numbers begin at 1."""
