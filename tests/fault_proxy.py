@@ -13,7 +13,7 @@ import httpx2
 
 from tests.cog_server import file_bytes
 
-PACE = 1.0  # seconds
+PACE = 0.7  # seconds
 
 
 class Proxy(BaseHTTPRequestHandler):

@@ -49,6 +49,19 @@ def test_jsonl_says_the_same_as_csv(tmp_path: Path):
     assert first == list(read_jobs(written(tmp_path / "a.csv", csv), given))
 
 
+def test_traits_may_be_columns(tmp_path: Path):
+    rows = 'subject,hair,wear,background,eyes,seed\nlady,"red, curly","gold crown, glasses",blue,green,1\n'
+    (job,) = read_jobs(written(tmp_path / "a.csv", rows), {"variant": "tiny"})
+    traits = {"subject": "lady", "hair": "red, curly", "wear": ["gold crown", "glasses"], "background": "blue"}
+    line = {"traits": {**traits, "eyes": "green"}, "seed": 1}
+    (same,) = read_jobs(written(tmp_path / "a.jsonl", json.dumps(line)), {"variant": "tiny"})
+    assert job == same
+    assert job.recipe
+    assert "red curly hair" in job.recipe.prompt
+    assert job.recipe.traits
+    assert job.recipe.traits.wear == ("gold crown", "glasses")
+
+
 def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
     jobs = read_jobs(written(tmp_path / "a.csv", "prompt\na\nb\nc\n"), {"variant": "tiny"}, MAX_SEED - 1)
     assert [job.recipe.seed for job in jobs if job.recipe] == [MAX_SEED - 1, MAX_SEED, 0]
@@ -181,6 +194,9 @@ def test_a_damaged_manifest_is_named_with_its_line(tmp_path: Path):
         (["absent.csv"], "absent.csv: cannot be read"),
         ([], "name a file of jobs, or give a --prompt"),
         (["a.csv", "--count", "3"], "--count goes with --prompt"),
+        (["a.csv", "--prompt", "lady"], "name a file of jobs, or give a --prompt"),
+        (["--traits", "absent.toml"], "absent.toml: cannot be read"),
+        (["--prompt", "lady", "--on", "http://127.0.0.1:x"], "it is no address"),
     ],
 )
 def test_calls_that_are_refused_before_anything_is_painted(

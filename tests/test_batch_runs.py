@@ -19,13 +19,14 @@ import psutil
 import pytest
 from PIL import Image
 
+from punks.batch.folder import KINDS
 from punks.batch.manifest import NAME, entries
 from punks.generate import Studio
 from punks.palettes import parse_palette
 from punks.png import read_recipe
 
 TINY = Path(__file__).parent / "tiny_punks.py"
-ROWS = 30
+ROWS = 24
 PATIENCE = 120
 
 
@@ -46,8 +47,9 @@ def undisturbed(rows: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPat
     ended = batch(rows, folder, weights=tiny_weights)
     assert ended.returncode == 1, ended.stderr
     assert f"{ROWS} painted, 2 failed" in ended.stdout
-    assert "row 31: seed: 'x' is not allowed" in ended.stderr
-    assert "row 32: prompt: " in ended.stderr
+    assert "row 25: seed: 'x' is not allowed" in ended.stderr
+    assert "row 26: prompt: " in ended.stderr
+    assert f"look at it: {folder / 'index.html'}, sheet.png" in ended.stdout
     return folder
 
 
@@ -84,8 +86,8 @@ def lines(folder: Path) -> int:
 
 
 def pictures(folder: Path) -> dict[str, bytes]:
-    """Every file but the manifest, by its path."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (NAME, ".lock")]
+    """The files of the punks, and what no run should leave."""
+    files = [path for path in folder.rglob("*") if path.parent.name in KINDS.values() or path.suffix == ".part"]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -167,11 +169,11 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     ended = batch(changed, folder, weights=tiny_weights)
     assert f"4 painted, {ROWS - 3} there already, 1 failed" in ended.stdout
     new = [json.loads(line) for line in (folder / NAME).read_bytes().splitlines()[before:]]
-    assert sorted(entry["job"] for entry in new) == [3, 4, 10, 31, 32]
-    assert [one["status"] for one in facts(folder)] == ["done"] * 31 + ["failed"]
+    assert sorted(entry["job"] for entry in new) == [3, 4, 10, ROWS + 1, ROWS + 2]
+    assert [one["status"] for one in facts(folder)] == ["done"] * (ROWS + 1) + ["failed"]
     was, now = pictures(undisturbed), pictures(folder)
     assert {name for name in now if now[name] != was.get(name)} == {
-        f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", "000031")
+        f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", f"{ROWS + 1:06d}")
     }
     # nothing is left to do, so nothing is loaded; what is asked for in addition is
     assert f"{ROWS + 1} there already, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout

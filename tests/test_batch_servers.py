@@ -25,7 +25,7 @@ from tests.cog_server import FAST, Cog
 from tests.fault_proxy import Proxy, Replicate, running
 from tests.test_batch_runs import facts, pictures
 
-COUNT = 14
+COUNT = 12
 
 
 @pytest.fixture
@@ -155,6 +155,25 @@ def test_replicate_is_paid_once(
         assert facts(tmp_path) == first
     two = pictures(folders / "two")
     assert all(two[name] == content for name, content in pictures(tmp_path).items() if name != LEDGER)
+
+
+def test_a_collection_from_the_command_line(
+    service: Cog, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "c.toml").write_text("count = 9\n[traits.subject]\nlady = 1\n[traits.hair]\nred = 1\nblack = 1\n")
+    fast = ["--steps", "1", "--guidance", "1", "--scheduler", "ddim", "--size", "48"]
+    where = ["--traits", str(tmp_path / "c.toml"), "--count", "2", "--on", service.url, "-o", str(tmp_path / "out")]
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["batch", *fast, *where]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    said = capsys.readouterr().out
+    assert "2 painted" in said
+    assert "50.00%" in said
+    assert [entry["recipe"]["traits"]["subject"] for entry in entries(tmp_path / "out")] == ["lady"] * 2
+    for name in ("index.html", "sheet.png", "rarity.json", "metadata/1.json", "metadata/2.json"):
+        assert (tmp_path / "out" / name).is_file()
 
 
 def test_a_server_that_is_not_this_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path):

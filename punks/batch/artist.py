@@ -1,5 +1,6 @@
 """A warm studio that paints rows: what runs on a GPU of this machine, and in an actor of Ray."""
 
+import dataclasses
 import itertools
 import time
 from collections import deque
@@ -13,10 +14,11 @@ from PIL import Image
 from punks.batch.jobs import Job
 from punks.errors import PunkError
 from punks.generate import Painted, Studio, restore
-from punks.recipe import Recipe
+from punks.recipe import PER_PICTURE, Recipe
 from punks.snap import PixelArt
 
 T = TypeVar("T")
+_SHARED = [one.name for one in dataclasses.fields(Recipe) if one.name not in PER_PICTURE]
 WINDOW = 256  # rows that are looked at together, to find those that can be painted at once
 AHEAD = 16  # paintings that wait for their restoration
 
@@ -58,7 +60,7 @@ class Artist:
         self._waiting: deque[Future[None]] = deque()
 
     def paint(self, jobs: Sequence[Job]) -> None:
-        """Paints jobs that differ in prompt and seed only; each is emitted from another thread when it is done.
+        """Paints jobs that can be painted in one batch; each is emitted from another thread when it is done.
 
         One that cannot be painted fails alone.
         """
@@ -104,10 +106,10 @@ def recipe_of(job: Job) -> Recipe:
 
 
 def grouped(jobs: Iterator[Job], size: int) -> Iterator[list[Job]]:
-    """Runs of at most `size` jobs that differ in prompt and seed only, the prompts of similar length."""
+    """Runs of at most `size` jobs that can be painted in one batch, their prompts of similar length."""
 
     def kind(job: Job) -> str:
-        return recipe_of(job).replace(seed=0, prompt="-").to_json()
+        return repr([getattr(job.recipe, name) for name in _SHARED])
 
     while window := sorted(itertools.islice(jobs, WINDOW), key=lambda job: (kind(job), len(recipe_of(job).prompt))):
         for _, run in itertools.groupby(window, kind):

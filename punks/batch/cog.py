@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from punks.batch.artist import Outcome, recipe_of
+from punks.batch.folder import as_json
 from punks.batch.jobs import Job
 from punks.batch.servers import TIMEOUT, JobError, LaterError, Servers, checked, log
-from punks.errors import BatchError
+from punks.errors import BatchError, RecipeError
 from punks.recipe import Recipe
 from punks.snap import PixelArt
 from punks.snap.art import palette_of
@@ -24,7 +25,10 @@ from punks.snap.art import palette_of
 
 def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
     """Servers by their addresses, each with one job at a time. Raises BatchError if none answers."""
-    servers = [Cog(url, paintings=paintings) for url in urls]
+    try:
+        servers = [Cog(url, paintings=paintings) for url in urls]
+    except httpx2.InvalidURL as error:
+        raise RecipeError("on", ",".join(urls), f"it is no address ({error})") from error
     absent = [server for server in servers if not server.there()]
     if len(absent) == len(servers):
         for server in servers:
@@ -75,12 +79,18 @@ def key(job: Job) -> str:
 
 def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is asked for at its smallest and enlarged here."""
-    recipe = recipe_of(job).replace(output_size=24)
-    given = {name: value for name, value in json.loads(recipe.to_json()).items() if value is not None}
+    given = {name: value for name, value in _asked(job).items() if value is not None}
     if job.image is not None:
         kind = mimetypes.guess_type(job.image)[0] or "application/octet-stream"
         given["image"] = f"data:{kind};base64,{base64.b64encode(job.image.read_bytes()).decode()}"
     return {**given, "return_painting": True} if paintings else given
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """The recipe that a server paints; traits have their effect on the other fields by now."""
+    fields = as_json(recipe_of(job).replace(output_size=24))
+    del fields["traits"]
+    return fields
 
 
 def json_of(response: httpx2.Response) -> dict[str, Any]:
@@ -103,8 +113,7 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
         painting = (output["paintings"] or [None])[0]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BatchError("the server answers, but not as this program's predict.py does") from error
-    asked = json.loads(recipe_of(job).replace(output_size=24).to_json())
-    for name, value in asked.items():
+    for name, value in _asked(job).items():
         default = Recipe.__dataclass_fields__[name].default
         if painted.get(name, default) != value:
             raise JobError(f"the server painted another recipe: {name} {painted.get(name)!r}, not {value!r}")

@@ -120,7 +120,7 @@ class Folder:
             try:
                 path.parent.mkdir(exist_ok=True)
                 write_png(picture, path, recipe)
-                with path.open("rb") as file:
+                with path.open("rb+") as file:
                     os.fsync(file.fileno())
                     content = file.read()
             except (ImageError, OSError) as error:

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.recipe import MAX_SEED, Recipe, bounds
 from punks.start import picture_hash
+from punks.traits import Traits
 
 MOST = 100_000  # combinations of a prompt that are painted without being asked for by number
 _FIELDS = {one.name: get_args(one.type) or (one.type,) for one in dataclasses.fields(Recipe)}
@@ -131,12 +132,13 @@ def prompt_jobs(template: str, count: int | None, defaults: Mapping[str, Any], s
 
 
 def check_columns(names: Iterable[str]) -> None:
-    """Raises RecipeError on a name that no field of a recipe has, with the one that it may stand for."""
+    """Raises RecipeError on a name that no field of a recipe or its traits has, with the one it may stand for."""
+    known = list(dict.fromkeys([*_FIELDS, *Traits.__dataclass_fields__]))
     for name in names:
-        if name not in _FIELDS:
-            near = difflib.get_close_matches(str(name), _FIELDS, 1) or [one for one in _FIELDS if str(name) in one]
-            hint = f"did you mean {near[0]}? " if near and name else ""
-            raise RecipeError("column", name, f"{hint}the fields of a recipe are {', '.join(_FIELDS)}")
+        if name not in known:
+            near = [one for one in known if name and str(name) in one] or difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise RecipeError("column", name, f"{hint}the fields of a recipe and of traits are {', '.join(known)}")
 
 
 def _csv_rows(path: Path) -> Iterator[Any]:
@@ -158,16 +160,14 @@ def _value(name: str, text: str) -> Any:
     """A cell as the field of that name has it. Raises RecipeError."""
     kinds = _FIELDS.get(name, (str,))
     try:
-        if str in kinds:
-            return text
         if bool in kinds:
             return _TRUTH[text.strip().lower()]
         if int in kinds or float in kinds:
             number = float(text)
             return int(number) if int in kinds and number.is_integer() else number
-        return json.loads(text)
-    except (ValueError, KeyError, RecursionError) as error:
+    except (ValueError, KeyError) as error:
         raise RecipeError(name, text, bounds(name).allowed()) from error
+    return text
 
 
 def _lines(path: Path) -> Iterator[Any]:

@@ -66,7 +66,7 @@ class Servers:
         self._todo: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Outcome | BatchError] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._serve, args=(server,), daemon=True) for server in servers]
+        self._threads = [threading.Thread(target=self._work, args=(server,), daemon=True) for server in servers]
         for thread in self._threads:
             thread.start()
 
@@ -95,38 +95,44 @@ class Servers:
         for thread in self._threads:
             thread.join(_GOODBYE)  # one that waits for an answer ends with the program
 
-    def _serve(self, server: Server) -> None:
-        with closing(server):
+    def _work(self, server: Server) -> None:
+        end = BatchError(f"{server.name}: this program failed there, as said above; {AGAIN}")
+        try:
+            with closing(server):
+                end = self._serve(server)
+        finally:
+            self._done.put(end)  # whatever ended it, nobody waits for it
+
+    def _serve(self, server: Server) -> BatchError:
+        """Takes jobs until the run ends, or this server can take no more; the reason."""
+        good, failures = time.monotonic(), 0
+        while True:
+            if self._todo.empty():  # a time without work is none of patience
+                good = time.monotonic()
+            task = self._todo.get()
+            if task is None or self._stop.is_set():
+                return BatchError(f"{server.name}: the run has ended")
+            try:
+                self._done.put(server.paint(task.job))
+            except JobError as error:
+                self._done.put(Outcome(job=task.job, error=str(error)))
+            except BatchError as error:
+                self._todo.put(task)
+                return error
+            except LaterError as error:
+                task.tries += error.blame
+                if task.tries == TRIES:
+                    self._done.put(Outcome(job=task.job, error=f"{error}, {TRIES} times"))
+                else:
+                    self._todo.put(task)  # whoever is free takes it
+                if time.monotonic() - good > PATIENCE:
+                    return BatchError(f"{server.name}: {error}, for {PATIENCE / 60:.0f} minutes; {AGAIN}")
+                failures += 1
+                # not all at once again
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
+                self._stop.wait(max(wait, error.wait))
+                continue
             good, failures = time.monotonic(), 0
-            while not self._stop.is_set():
-                if self._todo.empty():  # a time without work is none of patience
-                    good = time.monotonic()
-                if (task := self._todo.get()) is None:
-                    return
-                try:
-                    self._done.put(server.paint(task.job))
-                except JobError as error:
-                    self._done.put(Outcome(job=task.job, error=str(error)))
-                except BatchError as error:
-                    self._todo.put(task)
-                    self._done.put(error)
-                    return
-                except LaterError as error:
-                    task.tries += error.blame
-                    if task.tries == TRIES:
-                        self._done.put(Outcome(job=task.job, error=f"{error}, {TRIES} times"))
-                    else:
-                        self._todo.put(task)  # whoever is free takes it
-                    failures += 1
-                    if time.monotonic() - good > PATIENCE:
-                        minutes = f"for {PATIENCE / 60:.0f} minutes"
-                        self._done.put(BatchError(f"{server.name}: {error}, {minutes}; {AGAIN}"))
-                        return
-                    # not all at once again
-                    wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * random.uniform(0.5, 1)
-                    self._stop.wait(max(wait, error.wait))
-                    continue
-                good, failures = time.monotonic(), 0
 
 
 def checked(ask: "httpx2.Client", method: str, url: str, **options: object) -> "httpx2.Response":
@@ -135,7 +141,7 @@ def checked(ask: "httpx2.Client", method: str, url: str, **options: object) -> "
         response = ask.request(method, url, **options)  # pyright: ignore[reportArgumentType]
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise LaterError(f"no connection ({error})") from error
-    except httpx2.TransportError as error:
+    except httpx2.RequestError as error:
         raise LaterError(f"the connection broke ({error})", blame=True) from error
     status = response.status_code
     if status in _COME_LATER:

@@ -18,6 +18,7 @@ from punks.recipe import Recipe
 
 if TYPE_CHECKING:
     from punks.batch.artist import Place
+    from punks.batch.collection import CollectionJobs
 
 _LISTED = 20  # failed rows
 
@@ -40,7 +41,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--prompt", metavar="TEMPLATE", help="instead of JOBS: one prompt with choices, {red|blue} hair"
     )
-    parser.add_argument("--count", type=int, metavar="N", help="of the prompt with drawn choices; by default each once")
+    parser.add_argument(
+        "--traits", type=Path, metavar="FILE", help="instead of JOBS: a collection, its traits and weights in TOML"
+    )
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="of punks, for a prompt or a collection; by default every choice once"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder")
     parser.add_argument(
         "--on",
@@ -60,11 +66,9 @@ def add(subparsers: Any) -> None:
         help="hold one palette over all, of N colours (64)",
     )
     for field in dataclasses.fields(Recipe)[1:]:
-        if field.name != "seed":
+        if field.name not in ("seed", "traits"):
             add_option(parser, field)
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="X", help="of the first row; a row without its own gets this + its place"
-    )
+    parser.add_argument("--seed", type=int, metavar="X", help="of the first row (0); the others count up from it")
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from punks.batch.run import run as run_jobs
+    from punks.batch.show import show
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     counts: Counter[str] = Counter()
@@ -112,24 +117,35 @@ def run(args: argparse.Namespace) -> int:
         print(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}", file=sys.stderr)
     counted = {"painted": tally.done, "there already": tally.kept, "failed": len(tally.failed)}
     print(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count))
+    print(show(args.output, jobs))
     return 1 if tally.failed else 0
 
 
-def _jobs(args: argparse.Namespace) -> Jobs:
+def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     """What is to be painted. On this machine the weights of the first row have to be there."""
     given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
-    prompt, seed = given.pop("prompt", None), given.pop("seed")
+    prompt, traits, seed = given.pop("prompt", None), given.pop("traits", None), given.pop("seed", None)
+    if sum(one is not None for one in (args.jobs, prompt, traits)) != 1:
+        args.usage_error("name a file of jobs, or give a --prompt, or the --traits of a collection")
+    if args.jobs and args.count is not None:
+        args.usage_error("--count goes with --prompt and --traits")
     if "palette" in given:
         given["palette"] = palette_text(given["palette"])
     if "image" in given:
         given["image"] = given["image"].resolve()
-    if (args.jobs is None) == (prompt is None):
-        args.usage_error("name a file of jobs, or give a --prompt")
-    if args.jobs and args.count is not None:
-        args.usage_error("--count goes with --prompt")
     if "variant" not in given and args.on == "local":
         given["variant"] = present_variant()
-    jobs = read_jobs(args.jobs, given, seed) if args.jobs else prompt_jobs(prompt, args.count, given, seed)
+    if traits:
+        from punks.batch.traits_file import read_collection
+
+        collection = read_collection(traits, args.count, seed)
+        for line in collection.notices():
+            print(line, file=sys.stderr)
+        jobs = collection.jobs(given)
+    elif args.jobs:
+        jobs = read_jobs(args.jobs, given, seed or 0)
+    else:
+        jobs = prompt_jobs(prompt, args.count, given, seed or 0)
     first = next(iter(jobs)).recipe
     if args.on == "local" and first is not None:
         weights.require(variants.variant(first.variant), first.epoch)
