@@ -42,7 +42,7 @@ def read(cells: Cells, traits: Traits) -> Reading:
     """Compares a picture of uint8 (24, 24, 3) with what was asked for."""
     known = examples(traits)[1]
     eyes = [known.get(side) for side in ("left eye", "right eye")]
-    seen = [bool(_names(cells, eye, _irises()) == traits.eyes) for eye in eyes if eye is not None and eye.any()]
+    seen = [nearest_eyes(cells, eye) == traits.eyes for eye in eyes if eye is not None and eye.any()]
     hair, bald = known.get("hair"), traits.hair == "bald"
     return Reading(
         background=_background(cells, known["background"], traits),
@@ -83,8 +83,9 @@ def _ramps(table: Mapping[str, RGB]) -> dict[str, Cells]:
     return {name: ramp(colour, 0.8)[1:] for name, colour in table.items()}
 
 
-def _irises() -> dict[str, Cells]:
-    return {name: np.array([colour], np.uint8) for name, colour in EYES.items()}
+def nearest_eyes(cells: Cells, where: Mask) -> str:
+    """The eye colour that these cells are nearest to."""
+    return _names(cells, where, {name: np.array([colour], np.uint8) for name, colour in EYES.items()})
 
 
 def _names(cells: Cells, where: Mask, tones: Mapping[str, Cells]) -> str:

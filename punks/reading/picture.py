@@ -1,0 +1,96 @@
+"""A 24x24 picture prepared for looking: which cells have the same colour, and how far apart any two are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from punks.errors import ImageError
+from punks.snap.art import Bools, Bytes, Floats, Ints, PixelArt
+from punks.snap.color import ciede2000, lab
+
+GRID = 24
+# the border without the middle of its upper side, which hats reach, and without its lower side, where shoulders are
+FRAME = np.zeros((GRID, GRID), bool)
+FRAME[0, :6] = FRAME[0, -6:] = FRAME[:21, 0] = FRAME[:21, -1] = True
+LEAST = 3  # of its cells that a colour of the background has
+ALIKE = 4.0  # CIEDE2000 between cells of one colour of the background
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """cells: RGB uint8 (24, 24, 3). owner (24, 24): which of the K colours. points: CIELAB (K, 3). gaps: CIEDE2000
+    between colours (K, K). background: bool (24, 24)."""
+
+    cells: Bytes
+    owner: Ints
+    points: Floats
+    gaps: Floats
+    background: Bools
+
+    def away(self, colour: int) -> Floats:
+        """CIEDE2000 of each cell from one of the colours, (24, 24)."""
+        return self.gaps[colour][self.owner]
+
+    def away_from(self, rgb: tuple[int, int, int]) -> Floats:
+        """CIEDE2000 of each cell from a colour that need not be in the picture, (24, 24)."""
+        return ciede2000(self.points, lab(np.array(rgb, np.uint8)))[self.owner]
+
+    def like(self, where: Bools, limit: float) -> Bools:
+        """The cells within `limit` CIEDE2000 of a colour that the cells of a mask have, (24, 24)."""
+        return np.isin(self.owner, np.flatnonzero(self.gaps[np.unique(self.owner[where])].min(axis=0) < limit))
+
+    @property
+    def light(self) -> Floats:
+        """L of CIELAB, (24, 24), 0-100."""
+        return self.points[self.owner, 0]
+
+    @property
+    def chroma(self) -> Floats:
+        """Chroma of CIELAB, (24, 24)."""
+        return np.hypot(self.points[self.owner, 1], self.points[self.owner, 2])
+
+
+def picture(art: PixelArt | Bytes, background: Bools | None = None) -> Picture:
+    """Pixel art, or its cells uint8 (24, 24, 3 or 4), with the mask of the background where it is known."""
+    cells = art.cells if isinstance(art, PixelArt) else art
+    if cells.dtype != np.uint8 or cells.shape[:2] != (GRID, GRID) or cells.shape[2:] not in {(3,), (4,)}:
+        raise ImageError(f"cells of {cells.dtype} {cells.shape} cannot be read; give uint8 (24, 24, 3 or 4)")
+    clear = cells[..., 3] == 0 if cells.shape[2] == 4 else np.zeros((GRID, GRID), bool)
+    if isinstance(art, PixelArt) and background is None:
+        background = art.background
+    cells = cells[..., :3]
+    colours, owner = np.unique(cells.reshape(-1, 3), axis=0, return_inverse=True)
+    owner = owner.reshape(GRID, GRID)
+    points = lab(colours)
+    gaps = ciede2000(points[:, None], points[None])
+    behind = _behind(owner, gaps) | clear
+    if background is not None:
+        behind |= background
+    return Picture(cells=cells, owner=owner, points=points, gaps=gaps, background=behind)
+
+
+def _behind(owner: Ints, gaps: Floats) -> Bools:
+    """What is reached from the border through the colours that the border has: patterns and steps too, (24, 24)."""
+    count = np.bincount(owner[FRAME], minlength=len(gaps))
+    common = ((gaps < ALIKE) @ count >= LEAST) & (count > 0)
+    allowed = common[owner]
+    return reach(allowed & FRAME, allowed)
+
+
+def grow(mask: Bools, diagonal: bool = False) -> Bools:
+    """The mask and its neighbours in 4 directions, or in 8."""
+    wide = np.pad(mask, 1)
+    middle = slice(1, -1)
+    parts = [mask, wide[2:, middle], wide[:-2, middle], wide[middle, 2:], wide[middle, :-2]]
+    if diagonal:
+        parts += [wide[2:, 2:], wide[2:, :-2], wide[:-2, 2:], wide[:-2, :-2]]
+    return np.logical_or.reduce(parts)
+
+
+def reach(seed: Bools, allowed: Bools) -> Bools:
+    """What can be reached from the seed through allowed cells, in 4 directions."""
+    while True:
+        wider = grow(seed) & allowed | seed
+        if (wider == seed).all():
+            return seed
+        seed = wider
