@@ -24,6 +24,7 @@ class Output(BaseModel):
     palettes: list[str]
     confidences: list[float]
     recipes: list[str]
+    warnings: list[str]
     paintings: Optional[list[Path]] = None
 
 
@@ -39,7 +40,12 @@ class Predictor(BasePredictor):
 
     def predict(
         self,
-        prompt: str = Input(description="What to paint, in words.", max_length=4000),
+        prompt: Optional[str] = Input(
+            default=None, max_length=4000, description="What to paint, in words; it has the last word over traits."
+        ),
+        traits: Optional[str] = Input(
+            default=None, description="What it shows: a JSON object of subject, hair, eyes, skin, background and wear."
+        ),
         negative_prompt: str = Input(
             default="blurry, smooth, gradients, antialiased, photography, realistic, 3d render",
             max_length=4000,
@@ -62,6 +68,15 @@ class Predictor(BasePredictor):
             le=4294967295,
             description="The same seed paints the same punk; by default a random one.",
         ),
+        vary: float = Input(
+            default=0.0,
+            ge=0,
+            le=1,
+            description="How far to go from the seed towards another one; 0 stays, 1 arrives.",
+        ),
+        vary_seed: Optional[int] = Input(
+            default=None, ge=0, le=4294967295, description="The other seed; by default the next one."
+        ),
         num_outputs: int = Input(default=1, ge=1, le=8, description="How many punks, with seeds seed, seed+1, ..."),
         num_inference_steps: Optional[int] = Input(default=None, ge=1, le=100, description="Denoising steps."),
         guidance_scale: Optional[float] = Input(
@@ -83,10 +98,21 @@ class Predictor(BasePredictor):
         colors: Optional[int] = Input(
             default=None, ge=2, le=256, description="The largest number of colours; by default as many as are there."
         ),
-        background: str = Input(
-            default="keep",
+        background: Optional[str] = Input(
+            default=None,
             max_length=40,
-            description="keep, solid, transparent, or the colour that the background becomes (a name or #rrggbb).",
+            description="keep, solid, transparent, or a colour for it (name or #rrggbb); by default the traits' own.",
+        ),
+        eyes: Optional[str] = Input(
+            default=None,
+            choices=["keep", "brown", "blue", "green", "black", "gray"],
+            description="keep, or the colour that the irises become; by default the traits' own.",
+        ),
+        steer: float = Input(
+            default=0.0,
+            ge=0,
+            le=1,
+            description="How strongly the painting's background is drawn to that colour.",
         ),
         output_size: int = Input(default=1024, ge=24, le=4096, description="Side of the enlarged picture in pixels."),
         output_format: str = Input(

@@ -1,5 +1,6 @@
 """The one path: recipe -> painting -> pixel art -> enlarged picture."""
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -16,8 +17,10 @@ from PIL import Image
 from punks import variants, weights
 from punks.errors import RecipeError
 from punks.prompts import complete, hex_colors
+from punks.reading import repaint_eyes
 from punks.recipe import Recipe, explicit_palette
 from punks.snap import PixelArt, snap
+from punks.snap.art import palette_of as palette_of_cells
 from punks.start import starting_picture
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ log = logging.getLogger(__name__)
 class Punk:
     """What a recipe became. `painting` is RGB at the base's side, `image` the art enlarged to `output_size`.
 
-    `prompt` is the text that was painted, template included; `seconds` its share of what each stage took.
+    `prompt` is the text that was painted, template included; `seconds` its share of what each stage took; `warnings`
+    say what was asked for and may not be as asked.
     """
 
     recipe: Recipe
@@ -40,6 +44,7 @@ class Punk:
     art: PixelArt
     image: Image.Image
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,11 +59,16 @@ class Painted:
     def punk(self) -> Punk:
         """The punk in the painting: restored and enlarged, on the CPU."""
         start = time.perf_counter()
-        art = restore(self.painting, self.recipe)
+        art, warnings = restore(self.painting, self.recipe)
         image = art.enlarge(self.recipe.output_size)
-        seconds = {**self.seconds, "snap": time.perf_counter() - start}
         return Punk(
-            recipe=self.recipe, prompt=self.prompt, painting=self.painting, art=art, image=image, seconds=seconds
+            recipe=self.recipe,
+            prompt=self.prompt,
+            painting=self.painting,
+            art=art,
+            image=image,
+            seconds={**self.seconds, "snap": time.perf_counter() - start},
+            warnings=(*notices(self.recipe), *warnings),
         )
 
 
@@ -97,7 +107,7 @@ class Studio:
     def generate_all(
         self, recipes: Sequence[Recipe], on_step: OnStep | None = None, image: Path | None = None
     ) -> Iterator[Punk]:
-        """Paints recipes that differ in prompt and seed only, in their order, as many at once as the device likes.
+        """Paints recipes that differ in PER_PICTURE only, in their order, as many at once as the device likes.
 
         `on_step(step, steps)` counts the denoising steps of all of them; `image` is the file that the recipes start
         from, if they name one. Raises PunkError.
@@ -140,9 +150,31 @@ def painted_prompt(recipe: Recipe) -> str:
     return complete(recipe.prompt) if recipe.template else recipe.prompt
 
 
-def restore(painting: Image.Image, recipe: Recipe) -> PixelArt:
-    """The 24x24 pixel art of a painting, with the recipe's palette, colours and background."""
-    return snap(painting, palette=palette_of(recipe), colors=recipe.colors, background=recipe.background)
+def notices(recipe: Recipe) -> list[str]:
+    """What a recipe says in words that may not mean it, or that nothing can follow."""
+    found = [] if recipe.traits is None else recipe.traits.notices()
+    if recipe.traits is not None and recipe.prompt != recipe.traits.caption():
+        found.append("prompt: it has the last word, and does not say the traits as they are given")
+    if recipe.steer > 0 and recipe.background_rgb is None:
+        found.append(f"steer: with the background {recipe.background!r} there is no colour to go to")
+    return found
+
+
+def restore(painting: Image.Image, recipe: Recipe) -> tuple[PixelArt, list[str]]:
+    """The 24x24 pixel art of a painting as the recipe asks for it, and what of that could not be done."""
+    art = snap(painting, palette=palette_of(recipe), colors=recipe.colors, background=recipe.background)
+    warnings: list[str] = []
+    if recipe.background != "keep" and not art.background.any():
+        warnings.append(f"background: none was found that could become {recipe.background}; it stays as painted")
+    if recipe.eyes != "keep":
+        cells = repaint_eyes(art, recipe.eyes)
+        if cells is None:
+            warnings.append(
+                f"eyes: no two eyes were found for sure that could become {recipe.eyes}; they stay as painted"
+            )
+        else:
+            art = dataclasses.replace(art, cells=cells, palette=palette_of_cells(cells))
+    return art, warnings
 
 
 def palette_of(recipe: Recipe) -> Sequence[str | Sequence[int]] | None:

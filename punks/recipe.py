@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from punks import variants
 from punks.errors import RecipeError
 from punks.palettes import Color, parse_color, parse_palette
+from punks.reading.names import EYES
 from punks.traits import Traits, gather
 
 NEGATIVE_PROMPT = "blurry, smooth, gradients, antialiased, photography, realistic, 3d render"
@@ -84,6 +85,9 @@ class Recipe:
         None,
         max_length=40,
     )
+    eyes: str = _field(
+        "keep, or the colour that the irises become; by default the traits' own.", None, choices=("keep", *EYES)
+    )
     steer: float = _field("How strongly the painting's background is drawn to that colour.", 0.0, ge=0, le=1)
     output_size: int = _field("Side of the enlarged picture in pixels.", 1024, ge=24, le=4096)
     image: str | None = _field("A picture to start from, by its SHA-256; by default none.", None, max_length=64)
@@ -103,7 +107,7 @@ class Recipe:
         if self.traits is not None:
             object.__setattr__(self, "traits", Traits.of(self.traits))
             defaults |= _decided(self.traits)
-        defaults.setdefault("background", "keep")
+        defaults = {"background": "keep", "eyes": "keep"} | defaults
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -214,7 +218,12 @@ def explicit_palette(palette: str) -> NDArray[np.uint8] | None:
 
 def _decided(traits: Traits) -> dict[str, Any]:
     """The fields that traits fill in where nothing else does."""
-    return {"prompt": traits.caption(), "background": traits.background_color or "keep"}
+    eyes = (traits.eyes or "").lower().removesuffix("eyes").strip()
+    return {
+        "prompt": traits.caption(),
+        "background": traits.background_color or "keep",
+        "eyes": eyes if eyes in EYES else "keep",
+    }
 
 
 def _check(name: str, value: Any, kind: Any) -> None:

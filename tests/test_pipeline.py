@@ -103,7 +103,7 @@ def test_prompts_of_a_batch_may_differ_nothing_else(studio: Studio):
     painter = studio.painter("tiny")
     pair = list(painter.paint([recipe(), recipe(seed=2)], ["lady", "lad"]).images)
     assert same_but_for_rounding(pair[1], next(iter(painter.paint([recipe(seed=2)], ["lad"]).images)))
-    with pytest.raises(ValueError, match="prompt and seed only"):
+    with pytest.raises(ValueError, match="may differ in prompt, traits, seed, "):
         painter.paint([recipe(), recipe(guidance_scale=3.0)], ["lady", "lady"])
 
 

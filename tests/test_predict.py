@@ -14,6 +14,7 @@ import yaml
 
 from punks.recipe import Recipe, bounds
 from punks.service.schema import openapi
+from punks.traits import Traits
 from punks.variants import DEFAULT, VARIANTS
 
 ROOT = Path(__file__).parent.parent
@@ -91,14 +92,14 @@ def test_bounds_defaults_and_words_are_those_of_the_recipe(name: str):
     assert entry.get("maxLength") == limits.max_length
     choices = registered() if name == "variant" else limits.choices and list(limits.choices)
     assert (schema[name]["enum"] if "allOf" in entry else None) == choices
-    kinds = {str: "string", int: "integer", float: "number", bool: "boolean"}
+    kinds = {str: "string", int: "integer", float: "number", bool: "boolean", Traits: "string"}
     kind = next(iter(get_args(field.type)), field.type)
     assert (schema[name] if "allOf" in entry else entry)["type"] == kinds[kind]
     assert entry.get("default") == (None if field.default is dataclasses.MISSING else field.default)
 
 
-def test_only_the_prompt_is_required():
-    assert openapi()["components"]["schemas"]["Input"]["required"] == ["prompt"]
+def test_nothing_is_required_since_traits_may_stand_for_the_prompt():
+    assert "required" not in openapi()["components"]["schemas"]["Input"]
 
 
 @pytest.mark.parametrize("variant", ["demo", "sdxl-fixed"])

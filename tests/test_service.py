@@ -21,7 +21,7 @@ def test_the_schema_is_served(service: Cog):
 
 def test_one_prediction_has_every_part_of_the_output(service: Cog, tmp_path: Path):
     output = service.output(seed=7, background="transparent", palette="#ff0000,#00ff00,#000000")
-    assert list(output) == ["confidences", "images", "paintings", "palettes", "pixels", "recipes", "seeds"]
+    assert list(output) == ["confidences", "images", "paintings", "palettes", "pixels", "recipes", "seeds", "warnings"]
     assert output["seeds"] == [7]
     assert output["paintings"] is None
     image, pixels = picture(output["images"][0]), picture(output["pixels"][0])

@@ -14,7 +14,12 @@ from punks.recipe import Recipe, bounds
 from punks.start import picture_hash
 from punks.traits import SUBJECTS, Traits, gather
 
-_SHORT = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "output_size": "--size"}
+_SHORT = {
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance",
+    "output_size": "--size",
+    "prompt_strength": "--strength",
+}
 _SHOWN = 48
 
 
@@ -31,7 +36,9 @@ def add(subparsers: Any) -> None:
         "--recipe", type=Path, metavar="FILE", help="start from the recipe in a PNG of ours, or in a JSON file"
     )
     traits = parser.add_argument_group(
-        "traits", "What the portrait shows, in place of a prompt; `punks traits` lists the words that the LoRA knows."
+        "traits",
+        "What the portrait shows, in place of a prompt: said to the model in the words of its training. `punks traits` "
+        "lists them. --eyes and --background are traits beside these, and are given to the picture besides.",
     )
     subject = traits.add_mutually_exclusive_group()
     for name in SUBJECTS:
@@ -72,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
         for path, punk in zip(paths, Studio().generate_all(recipes, on_step, args.image), strict=True):
             write_png(punk.image, path, punk.recipe)
+            for warning in punk.warnings:
+                bar.clear()
+                print(f"punks: {path.name}: {warning}", file=sys.stderr, flush=True)
             if args.painting:
                 write_png(punk.painting, path.with_suffix(".painting.png"))
             seconds, started = time.perf_counter() - started, time.perf_counter()
@@ -82,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 "seconds": round(seconds, 2),
                 "confidence": round(punk.art.confidence, 3),
                 "prompt": punk.prompt,
+                "warnings": punk.warnings,
                 "recipe": dataclasses.asdict(punk.recipe),
             }
             bar.clear()
@@ -107,8 +118,9 @@ def add_option(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
     parser.add_argument(
         *names,
         type=kind,
-        choices=limits.choices and list(limits.choices),
-        metavar=None if limits.choices else "X",
+        # `--eyes hazel` is a trait, which any words may be
+        choices=list(limits.choices) if limits.choices and field.name != "eyes" else None,
+        metavar=None if limits.choices and field.name != "eyes" else "X",
         help=help_text,
     )
 
@@ -179,8 +191,12 @@ def _output_paths(output: Path | None, recipes: list[Recipe]) -> list[Path]:
             raise ImageError(f"{output.parent} is no folder; make it first")
         if len(recipes) == 1:
             return [output]
-        return [output.with_stem(f"{output.stem}-{recipe.seed}") for recipe in recipes]
-    return [_free(folder or Path(), f"punk-{recipe.seed}") for recipe in recipes]
+        return [output.with_stem(f"{output.stem}-{_seeds(recipe)}") for recipe in recipes]
+    return [_free(folder or Path(), f"punk-{_seeds(recipe)}") for recipe in recipes]
+
+
+def _seeds(recipe: Recipe) -> str:
+    return f"{recipe.seed}-{recipe.vary_seed}" if recipe.vary > 0 else str(recipe.seed)
 
 
 def _free(folder: Path, stem: str) -> Path:

@@ -111,7 +111,7 @@ class Service:
 
     def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
         folder, request = Path(self._folder.name), secrets.token_hex(4)
-        stems = [f"punk-{punk.recipe.seed}-{request}" for punk in punks]
+        stems = [f"punk-{punk.recipe.seed}-{request}-{number}" for number, punk in enumerate(punks, 1)]
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
         paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
@@ -128,6 +128,7 @@ class Service:
             "palettes": [",".join(punk.art.hexes) for punk in punks],
             "confidences": [round(punk.art.confidence, 4) for punk in punks],
             "recipes": [punk.recipe.to_json() for punk in punks],
+            "warnings": ["; ".join(punk.warnings) for punk in punks],
             "paintings": paintings,
         }
 

@@ -36,11 +36,12 @@ def openapi(module: str = "predict", name: str = "Predictor") -> dict[str, Any]:
         for field in info.inputs.values()
         if field.choices
     }
-    required = [
+    names = [
         field.name
         for field in info.inputs.values()
         if field.default is None and field.type.repetition.name in ("REQUIRED", "REPEATED")
     ]
+    required = {"required": names} if names else {}
     texts = {key: {"title": key.replace("_", " ").title(), "type": "string"} for key in ("id", "error", "logs")}
     return {
         "openapi": "3.0.2",
@@ -52,7 +53,7 @@ def openapi(module: str = "predict", name: str = "Predictor") -> dict[str, Any]:
         },
         "components": {
             "schemas": {
-                "Input": {"title": "Input", "type": "object", "properties": inputs, "required": required},
+                "Input": {"title": "Input", "type": "object", "properties": inputs} | required,
                 "Output": info.output.json_type(),
                 **enums,
                 "PredictionRequest": {
