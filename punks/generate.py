@@ -17,7 +17,7 @@ from PIL import Image
 from punks import variants, weights
 from punks.errors import RecipeError
 from punks.prompts import complete, hex_colors
-from punks.reading import repaint_eyes
+from punks.reading import read, repaint_eyes
 from punks.recipe import Recipe, explicit_palette
 from punks.snap import PixelArt, snap
 from punks.snap.art import palette_of as palette_of_cells
@@ -168,12 +168,10 @@ def restore(painting: Image.Image, recipe: Recipe) -> tuple[PixelArt, list[str]]
         warnings.append(f"background: none was found that could become {recipe.background}; it stays as painted")
     if recipe.eyes != "keep":
         cells = repaint_eyes(art, recipe.eyes)
-        if cells is None:
-            warnings.append(
-                f"eyes: no two eyes were found for sure that could become {recipe.eyes}; they stay as painted"
-            )
-        else:
+        if cells is not None:
             art = dataclasses.replace(art, cells=cells, palette=palette_of_cells(cells))
+        elif (eyes := read(art).eyes) is None or eyes.name != recipe.eyes:
+            warnings.append(f"eyes: no two were found for sure that could become {recipe.eyes}; they stay as painted")
     return art, warnings
 
 

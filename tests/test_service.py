@@ -36,6 +36,13 @@ def test_one_prediction_has_every_part_of_the_output(service: Cog, tmp_path: Pat
     assert read_recipe(tmp_path / "punk.png") == recipe
 
 
+def test_traits_are_one_json_input_and_what_was_not_given_is_said(service: Cog):
+    output = service.output(prompt=None, traits='{"subject": "lad", "hair": "blond"}', background="keep", seed=7)
+    (recipe,) = (Recipe.from_json(one) for one in output["recipes"])
+    assert recipe.prompt == "portrait of bespoke punk lad, blond hair"
+    assert output["warnings"] == ["traits.hair: the training knows no 'blond'; did you mean 'blonde'?"]
+
+
 def test_outputs_are_paired_with_their_seeds(service: Cog):
     two = service.output(seed=2**32 - 1, num_outputs=2, return_painting=True)
     assert two["seeds"] == [2**32 - 1, 0]
@@ -168,6 +175,9 @@ def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object,
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
+        ({"prompt": None}, "prompt: None is not allowed; say what to paint, for example: lady, red hair"),
+        ({"traits": "{"}, "traits: '{' is not allowed; it is not JSON"),
+        ({"traits": '{"hair": "red"}'}, "traits.subject: None is not allowed; use lady or lad"),
         ({"prompt": "   "}, "prompt: '   ' is not allowed; say what to paint"),
         ({"prompt": "red " * 400}, "prompt: 404 tokens|tokens fit; shorten it by"),
         ({"palette": "#12"}, "palette: '#12' is not allowed; give a hex code"),

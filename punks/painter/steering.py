@@ -28,31 +28,39 @@ def steer(pipeline: Any, recipes: Sequence[Recipe]) -> None:
     levels: list[float] = scheduler.alphas_cumprod.tolist()
     velocity = scheduler.config.prediction_type == "v_prediction"
     own = scheduler.step
+    first: Tensor | None = None
 
     def step(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **options: Any) -> Any:
+        nonlocal first
         # timesteps are on the host, see schedulers.py; some samplers have them between two whole ones
         level = levels[round(float(timestep))]
         signal, noise = level**0.5, (1 - level) ** 0.5
         if noise > LAST:
             noisy = scheduler.scale_model_input(sample, timestep)
             clean = signal * noisy - noise * output if velocity else (noisy - noise * output) / signal
-            change = strengths * _background(clean) * (targets - clean)
+            now = _border(clean)
+            first = now if first is None else first
+            # what the background was at first is background still, beside what it has become
+            change = strengths * torch.maximum(_like(clean, now), _like(clean, first)) * (targets - clean)
             output = output - change * (1 / noise if velocity else signal / noise)
         return own(output, timestep, sample, *args, **options)
 
     scheduler.step = step
 
 
-def _background(clean: Tensor) -> Tensor:
-    """How much each latent looks like the border above and beside, 1 to 0. (N, C, h, w) -> (N, 1, h, w)."""
+def _border(clean: Tensor) -> Tensor:
+    """The median latents of the upper edge and of the upper halves of both sides. (N, C, h, w) -> (N, C, 1, 1)."""
     height, width = clean.shape[-2:]
     edge = max(1, height // 24)
     beside = clean[..., : height // 2, :]
     parts = (clean[..., :edge, :], beside[..., :edge], beside[..., width - edge :])
-    border = torch.cat([part.flatten(2) for part in parts], 2).median(2).values[..., None, None]
+    return torch.cat([part.flatten(2) for part in parts], 2).median(2).values[..., None, None]
+
+
+def _like(clean: Tensor, border: Tensor) -> Tensor:
+    """How much each latent looks like the border, 1 to 0. (N, C, h, w) -> (N, 1, h, w)."""
     away = (clean - border).square().mean(1, keepdim=True)
-    spread = away.mean((2, 3), keepdim=True)
-    return (1 - away / (ALIKE**2 * spread)).clamp(0, 1)
+    return (1 - away / (ALIKE**2 * away.mean((2, 3), keepdim=True))).clamp(0, 1)
 
 
 def _targets(pipeline: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,8 @@ def _near(mask: Bools, level: Floats) -> Floats:
 
 def _holes(mask: Bools, level: Floats, groups: Ints, figure: Bools) -> Bools:
     """Regions of the background's colours that the figure encloses, none of their cells where only the figure is."""
-    share = np.bincount(groups[mask]) >= 0.1 * mask.sum()
+    count = np.bincount(groups[mask])
+    share = count >= min(0.1 * mask.sum(), count.max())
     shades = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in np.flatnonzero(share)])
     away = ciede2000(lab(level)[:, None], lab(shades)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, np.flatnonzero(share))) & ~mask
