@@ -13,7 +13,7 @@ from PIL import Image
 
 from punks.batch.jobs import Job
 from punks.errors import PunkError
-from punks.generate import Painted, Studio, restore
+from punks.generate import Painted, Studio, notices, restore
 from punks.recipe import PER_PICTURE, Recipe
 from punks.snap import PixelArt
 
@@ -25,12 +25,16 @@ AHEAD = 16  # paintings that wait for their restoration
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What became of a job: pixel art (and the RGB painting, if asked for), or an error."""
+    """What became of a job: pixel art (and the RGB painting, if asked for), or an error.
+
+    `warnings` say what of the recipe could not be done.
+    """
 
     job: Job
     art: PixelArt | None = None
     painting: Image.Image | None = None
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    warnings: str = ""
     error: str = ""
 
 
@@ -89,13 +93,14 @@ class Artist:
     def _restore(self, job: Job, painted: Painted) -> None:
         start = time.perf_counter()
         try:
-            art = restore(painted.painting, painted.recipe)
+            art, warnings = restore(painted.painting, painted.recipe)
         except PunkError as error:
             self._emit(Outcome(job=job, error=str(error)))
             return
         seconds = {**painted.seconds, "snap": time.perf_counter() - start}
         painting = painted.painting if self._paintings else None
-        self._emit(Outcome(job=job, art=art, painting=painting, seconds=seconds))
+        said = "; ".join([*notices(painted.recipe), *warnings])
+        self._emit(Outcome(job=job, art=art, painting=painting, seconds=seconds, warnings=said))
 
 
 def recipe_of(job: Job) -> Recipe:

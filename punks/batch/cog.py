@@ -78,8 +78,10 @@ def key(job: Job) -> str:
 
 
 def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
-    """What predict.py takes. The picture is asked for at its smallest and enlarged here."""
+    """What predict.py takes. The picture is enlarged here."""
     given = {name: value for name, value in _asked(job).items() if value is not None}
+    if "traits" in given:
+        given["traits"] = json.dumps(given["traits"])
     if job.image is not None:
         kind = mimetypes.guess_type(job.image)[0] or "application/octet-stream"
         given["image"] = f"data:{kind};base64,{base64.b64encode(job.image.read_bytes()).decode()}"
@@ -87,10 +89,8 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
 
 
 def _asked(job: Job) -> dict[str, Any]:
-    """The recipe that a server paints; traits have their effect on the other fields by now."""
-    fields = as_json(recipe_of(job).replace(output_size=24))
-    del fields["traits"]
-    return fields
+    """The recipe that a server is given: of the smallest size, which costs the least to send."""
+    return as_json(recipe_of(job).replace(output_size=24))
 
 
 def json_of(response: httpx2.Response) -> dict[str, Any]:
@@ -111,11 +111,13 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
         painted, confidence = json.loads(output["recipes"][0]), float(output["confidences"][0])
         pixels = output["pixels"][0]
         painting = (output["paintings"] or [None])[0]
+        warnings = (output.get("warnings") or [""])[0]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BatchError("the server answers, but not as this program's predict.py does") from error
     for name, value in _asked(job).items():
         default = Recipe.__dataclass_fields__[name].default
-        if painted.get(name, default) != value:
+        # traits have had their effect on the other fields
+        if name != "traits" and painted.get(name, default) != value:
             raise JobError(f"the server painted another recipe: {name} {painted.get(name)!r}, not {value!r}")
     cells = np.asarray(_picture(pixels, file))
     art = PixelArt(
@@ -127,7 +129,8 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
         background=np.zeros(cells.shape[:2], bool),
     )
     seconds = answer.get("metrics", {}).get("seconds", {})
-    return Outcome(job=job, art=art, painting=painting and _picture(painting, file), seconds=seconds)
+    painting = painting and _picture(painting, file)
+    return Outcome(job=job, art=art, painting=painting, seconds=seconds, warnings=warnings)
 
 
 def _picture(url: str, file: Any) -> Image.Image:

@@ -98,6 +98,8 @@ class Folder:
         if outcome.painting is not None:
             pictures["painting"] = outcome.painting
         entry["prompt"] = painted_prompt(recipe)
+        if outcome.warnings:
+            entry["warnings"] = outcome.warnings
         return self._add({**entry, **self._write(job.name, pictures, recipe), **_facts(art), **_took(outcome)})
 
     def lock(self, entry: Entry, art: PixelArt, before: PixelArt, palette: list[str]) -> Entry:
