@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from fractions import Fraction
@@ -21,6 +24,7 @@ from punks.batch.manifest import entries
 from punks.batch.metadata import metadata, rarity, rarity_table, write_metadata
 from punks.batch.traits_file import parse_collection, read_collection
 from punks.errors import BatchError, PunkError, RecipeError
+from punks.recipe import Recipe
 
 NIGHT = """
 count = 200
@@ -236,7 +240,7 @@ def test_slips_and_values_that_nobody_gets_are_noticed() -> None:
     made = parse_collection(table({"hat": {"bandanna": 1, "none": 1}, "eyewear": {"glasses": 1, "none": 999}}))
     assert [line.split(";")[0] for line in made.notices()] == [
         "traits.wear: the training knows no 'bandanna'",
-        "eyewear: the weight of 'glasses' gives it to none of 10 punks",
+        "eyewear: none of 10 punks gets glasses",
     ]
 
 
@@ -314,6 +318,39 @@ def test_bad_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_collection(path)
     with pytest.raises(BatchError, match=r"nothing\.toml: cannot be read"):
         read_collection(tmp_path / "nothing.toml")
+
+
+def batch(*words: object, weights: Path) -> "subprocess.CompletedProcess[str]":
+    """`punks batch` with the tiny random model, in a process of its own."""
+    command = [sys.executable, Path(__file__).parent / "tiny_punks.py", "batch", *words, "--variant", "tiny"]
+    environment = {**os.environ, "PUNKS_WEIGHTS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    return subprocess.run([*map(str, command), "--size", "48"], env=environment, capture_output=True, text=True)
+
+
+def test_a_collection_is_painted_described_and_shown(tmp_path: Path, tiny_weights: Path) -> None:
+    path, folder, kept = tmp_path / "night.toml", tmp_path / "out", ("--background", "keep")
+    path.write_text(NIGHT, "utf-8")
+    ended = batch("--traits", path, "--count", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
+    assert ended.returncode == 0, ended.stderr
+    assert "headwear: none of 4 punks gets gold crown; the weight is too small" in ended.stderr
+    drawn = read_collection(path, 4, 3).jobs({"variant": "tiny"})
+    for job, entry in zip(drawn, entries(folder), strict=True):
+        recipe = Recipe.from_dict(entry["recipe"])
+        assert job.recipe
+        assert (job.recipe.traits, job.recipe.prompt, job.recipe.seed) == (recipe.traits, recipe.prompt, recipe.seed)
+        assert recipe.background == "keep"
+        found = json.loads((folder / "metadata" / f"{job.number}.json").read_text("utf-8"))
+        jsonschema.validate(found, ERC721)
+        told = {one["trait_type"]: one["value"] for one in found["attributes"]}
+        assert told == {name: value for name, value in drawn.values(job.number).items() if value != NONE}
+    assert rarity_table(json.loads((folder / "rarity.json").read_text("utf-8"))) in ended.stdout
+    for name in ("index.html", "sheet.png", "gallery/0001.js", "gallery/0001.webp"):
+        assert (folder / name).stat().st_size > 0
+    # another place for the pictures: new metadata, and nothing is painted again
+    path.write_text(NIGHT.replace("ipfs://CID/", "https://example.com/"), "utf-8")
+    ended = batch("--traits", path, "--count", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
+    assert ended.stdout.startswith(f"{folder}: 4 there already\n")
+    assert json.loads((folder / "metadata" / "2.json").read_text("utf-8"))["image"] == "https://example.com/000002.png"
 
 
 # https://eips.ethereum.org/EIPS/eip-721 "ERC721 Metadata JSON Schema"; attributes as marketplaces read them

@@ -4,12 +4,14 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from punks.batch.jobs import Job, check_columns
 from punks.batch.manifest import Entry
 from punks.errors import BatchError
 from punks.recipe import MAX_SEED, Recipe
+from punks.start import picture_hash
 from punks.traits import Traits
 
 NONE = "none"
@@ -77,9 +79,14 @@ class Collection:
         return columns
 
     def jobs(self, defaults: Mapping[str, Any]) -> "CollectionJobs":
-        """A job for each punk, with these fields of a recipe. Raises RecipeError, and what `draw` raises."""
+        """A job for each punk, with these fields of a recipe; `image` is the file that all of them start from.
+
+        Raises RecipeError, ImageError, and what `draw` raises.
+        """
         check_columns(defaults)
-        return CollectionJobs(collection=self, columns=self.draw(), defaults=defaults)
+        image = defaults.get("image")
+        fields = defaults if image is None else {**defaults, "image": picture_hash(image)}
+        return CollectionJobs(collection=self, columns=self.draw(), fields=fields, image=image)
 
     def traits(self, values: Mapping[str, str]) -> Traits:
         """Values by type -> the traits of a portrait; types of one field are said one after the other."""
@@ -98,12 +105,13 @@ class Collection:
                 yield one, value, self.traits({subject.name: next(iter(subject.weights)), one.name: value})
 
     def notices(self) -> list[str]:
-        """A line for every value that no punk gets, or that looks like a slip of a word that the training knows."""
-        lines: list[str] = []
-        for one, value, traits in self.alone():
-            lines += traits.notices()
-            if quotas(one.weights, self.count)[value] == 0:
-                lines.append(f"{one.name}: the weight of {value!r} gives it to none of {self.count} punks")
+        """Lines on values that look like a slip of a word that the training knows, and on those that no punk gets."""
+        lines = [line for _, _, traits in self.alone() for line in traits.notices()]
+        for one in self.types:
+            if nobody := [value for value, number in quotas(one.weights, self.count).items() if number == 0]:
+                lines.append(
+                    f"{one.name}: none of {self.count} punks gets {', '.join(nobody)}; the weight is too small"
+                )
         return list(dict.fromkeys(lines))
 
 
@@ -113,7 +121,8 @@ class CollectionJobs:
 
     collection: Collection
     columns: Columns
-    defaults: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    image: Path | None
 
     def __len__(self) -> int:
         return self.collection.count
@@ -122,7 +131,8 @@ class CollectionJobs:
         for number in range(1, len(self) + 1):
             traits = self.collection.traits(self.values(number))
             seed = (self.collection.seed + number - 1) % (MAX_SEED + 1)
-            yield Job(number=number, recipe=Recipe.from_dict({**self.defaults, "traits": traits, "seed": seed}))
+            recipe = Recipe.from_dict({**self.fields, "traits": traits, "seed": seed})
+            yield Job(number=number, recipe=recipe, image=self.image)
 
     def values(self, number: int) -> dict[str, str]:
         """What was drawn for a punk, by type; numbers begin at 1."""

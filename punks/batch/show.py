@@ -22,7 +22,7 @@ def show(folder: Path, jobs: Iterable[Job]) -> str:
         return _said(page, sheets)
     page = write_gallery(folder, jobs.described(entries(folder)))
     table = write_metadata(folder, jobs.collection, jobs.described(entries(folder)))
-    return f"{table}\n{_said(page, sheets)}"
+    return f"{_said(page, sheets)}\n\n{table}"
 
 
 def _said(page: Path, sheets: list[Path]) -> str:

@@ -40,8 +40,10 @@ def read_collection(path: Path, count: int | None = None, seed: int | None = Non
     """The collection in a TOML file; a count or seed given here replaces its own. Raises RecipeError, BatchError."""
     try:
         values = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BatchError(f"{path}: cannot be read ({error})") from error
+    except OSError as error:
+        raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise BatchError(f"{path}: is not UTF-8 ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise BatchError(f"{path}: is no TOML ({error})") from error
     given = {"count": count, "seed": seed}
