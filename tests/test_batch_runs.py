@@ -192,7 +192,9 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
 
     locked = ("--unique", "--palette-lock", "6")
     assert "5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
-    found = facts(folder)
+    painted, found = found, facts(folder)
+    # punks are told apart as they were painted, before and after
+    assert [one["cells"] for one in found] == [one["cells"] for one in painted]
     palette = found[0]["recipe"]["palette"]
     assert len(palette.split(",")) == 6
     for one in found:

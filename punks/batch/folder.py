@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +37,21 @@ def opened(path: Path) -> Generator["Folder"]:
 
     Raises BatchError if another run has it, or it cannot be written.
     """
-    try:
-        for kind in ("image", "pixels"):
-            (path / KINDS[kind]).mkdir(parents=True, exist_ok=True)
-        with FileLock(path / ".lock", timeout=0):
+    with ExitStack() as stack:
+        try:
+            for kind in ("image", "pixels"):
+                (path / KINDS[kind]).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path / ".lock", timeout=0))
             for kind in KINDS.values():
                 for part in (path / kind).glob(".*.part"):
                     part.unlink()
-            folder = Folder(path)
-            try:
-                yield folder
-            finally:
-                folder.manifest.close()
-    except Timeout:
-        raise BatchError(f"{path}: another run writes there; let it end, or name another folder") from None
-    except OSError as error:
-        raise BatchError(f"{path}: cannot be written ({error.strerror or error})") from error
+        except Timeout:
+            raise BatchError(f"{path}: another run writes there; let it end, or name another folder") from None
+        except OSError as error:
+            raise BatchError(f"{path}: cannot be written ({error.strerror or error})") from error
+        folder = Folder(path)
+        stack.callback(folder.manifest.close)
+        yield folder
 
 
 class Folder:
@@ -100,7 +99,9 @@ class Folder:
         entry["prompt"] = painted_prompt(recipe)
         if outcome.warnings:
             entry["warnings"] = outcome.warnings
-        return self._add({**entry, **self._write(job.name, pictures, recipe), **_facts(art), **_took(outcome)})
+        entry |= self._write(job.name, pictures, recipe)
+        entry |= {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": _digest(art)}
+        return self._add(entry | {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}})
 
     def lock(self, entry: Entry, art: PixelArt, before: PixelArt, palette: list[str]) -> Entry:
         """Puts art of one palette in the place of `before`, which is kept for the next time."""
@@ -113,7 +114,8 @@ class Folder:
         files = self._write(
             entry["name"], {"image": art.enlarge(recipe.output_size), "pixels": art.enlarge(24)}, recipe
         )
-        return self._add({**_merged(entry, files), **_facts(art), "recipe": as_json(recipe), "asked": asked})
+        changed = {"recipe": as_json(recipe), "asked": asked, "palette": art.hexes}
+        return self._add({**_merged(entry, files), **changed})
 
     def _write(self, name: str, pictures: dict[str, Image.Image], recipe: Recipe) -> Entry:
         files: dict[str, dict[str, Any]] = {"files": {}, "sha256": {}, "bytes": {}}
@@ -143,17 +145,9 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     return json.loads(recipe.to_json())
 
 
-def cells_hash(art: PixelArt) -> str:
-    """The same for the same cells, and for no others."""
+def _digest(art: PixelArt) -> str:
+    """The same for the same cells as they were painted, and for no others."""
     return hashlib.sha256(np.ascontiguousarray(art.cells).tobytes()).hexdigest()[:32]
-
-
-def _facts(art: PixelArt) -> Entry:
-    return {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": cells_hash(art)}
-
-
-def _took(outcome: Outcome) -> Entry:
-    return {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}}
 
 
 def _merged(entry: Entry, files: Entry) -> Entry:

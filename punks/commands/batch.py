@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
             bar.close()
             print(f"punks: interrupted after {counts['done']} punks; {AGAIN}", file=sys.stderr)
             return 130
-    for number, error in list(tally.failed.items())[:_LISTED]:
+    for number, error in sorted(tally.failed.items())[:_LISTED]:
         print(f"row {number}: {error}", file=sys.stderr)
     if len(tally.failed) > _LISTED:
         print(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}", file=sys.stderr)
