@@ -92,8 +92,9 @@ class Servers:
         self._stop.set()
         for _ in self._threads:
             self._todo.put(None)
+        end = time.monotonic() + _GOODBYE
         for thread in self._threads:
-            thread.join(_GOODBYE)  # one that waits for an answer ends with the program
+            thread.join(max(0, end - time.monotonic()))  # one that waits for an answer ends with the program
 
     def _work(self, server: Server) -> None:
         end = BatchError(f"{server.name}: this program failed there, as said above; {AGAIN}")
