@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ import pytest
 from PIL import Image
 
 from punks.batch.folder import KINDS
+from punks.batch.jobs import jobs_of
+from punks.batch.local import Local
 from punks.batch.manifest import NAME, entries
+from punks.batch.run import run
+from punks.errors import BatchError
 from punks.generate import Studio
 from punks.palettes import parse_palette
 from punks.png import read_recipe
+from punks.recipe import Recipe
 
 TINY = Path(__file__).parent / "tiny_punks.py"
 ROWS = 24
@@ -219,3 +225,15 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
 def _colors(png: bytes) -> set[tuple[int, int, int]]:
     with Image.open(io.BytesIO(png)) as picture:
         return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))
+
+
+def test_processes_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    site = 'import os, sys\nif any("spawn_main" in one for one in sys.orig_argv):\n    os._exit(3)\n'
+    (tmp_path / "sitecustomize.py").write_text(site)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    jobs = jobs_of(Recipe(prompt="lady", variant="tiny", seed=seed) for seed in range(9))
+    with (
+        closing(Local(workers=2)) as place,
+        pytest.raises(BatchError, match=r"3 painting processes in a row ended \(exit 3\)"),
+    ):
+        run(jobs, tmp_path / "out", place)

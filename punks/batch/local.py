@@ -16,9 +16,11 @@ from tqdm import tqdm
 
 from punks.batch.artist import Artist, Outcome, grouped
 from punks.batch.jobs import Job
+from punks.batch.manifest import AGAIN
 from punks.errors import BatchError
 
 DEATHS = 3  # of processes with no picture in between: the machine is at fault, not a row
+_FEWER = "fewer --workers leave more memory for each"
 TRIES = 2  # of a row during which its process died
 
 
@@ -58,7 +60,7 @@ class Local:
                 deaths += 1
                 way = crew.pop(place).end()
                 if deaths == DEATHS:
-                    raise BatchError(f"{deaths} painting processes in a row ended ({way}); fewer --workers may help")
+                    raise BatchError(f"{deaths} painting processes in a row ended ({way}); {_FEWER}, and {AGAIN}")
                 left = list(worker.left.values())
                 if left:
                     died[left[0].number] += 1
