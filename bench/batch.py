@@ -151,18 +151,24 @@ def gpu(count: int, steps: int) -> dict[str, Any]:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            command = [sys.executable, "-m", "punks", "batch", jobs, "--workers", gpus, "--steps", steps]
-            began = time.perf_counter()
-            subprocess.run([*map(str, command), "-o", str(root / str(gpus))], env=environment, check=True)
+            out = root / str(gpus)
+            command = [sys.executable, "-m", "punks", "batch", jobs, "--workers", gpus, "--steps", steps, "-o", out]
+            process = subprocess.Popen([*map(str, command)], env=environment)
+            while not lines(out) and process.poll() is None:  # loading is no part of a long run
+                time.sleep(0.05)
+            first, began = lines(out), time.perf_counter()
+            while (done := lines(out)) < count and process.poll() is None:
+                time.sleep(0.05)
             seconds = time.perf_counter() - began
             watch.terminate()
-            samples = [line.split(",") for line in watch.communicate()[0].splitlines()]
+            assert process.wait() == 0, "not all were painted"
+            # the last line may be cut off
+            samples = [line.split(",") for line in watch.communicate()[0].splitlines()[:-1]]
             busy = [int(use) for index, use in samples if int(index) < gpus]
-            # loading is no part of a long run: from the first sample that computes
             busy = busy[next(i for i, use in enumerate(busy) if use > 50) :]
             result[f"gpus_{gpus}"] = {
                 "seconds": round(seconds, 1),
-                "pictures_a_second": round(count / seconds, 2),
+                "pictures_a_second": round((done - first) / seconds, 2),
                 "busy_percent": round(statistics.mean(busy), 1),
             }
         result["equal"] = all(pictures(root / str(n)) == pictures(root / "1") for n in (2, 4, 8) if n <= there)
