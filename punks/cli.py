@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from punks.commands import batch, generate, inspect, recipe, serve, snap, traits, weights
+from punks.commands import batch, compare, generate, inspect, recipe, serve, snap, traits, weights
 from punks.errors import PunkError, RecipeError
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
@@ -19,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"punks {version('punks')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (generate, batch, traits, snap, weights, inspect, recipe, serve):
+    for command in (generate, batch, traits, snap, weights, inspect, recipe, compare, serve):
         command.add(commands)
     return parser
 

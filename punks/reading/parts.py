@@ -10,8 +10,9 @@ from punks.reading.picture import ALIKE, FRAME, GRID, Picture, grow, reach
 from punks.snap.art import Bools
 
 SOLID = 0.8  # of the border's cells that one colour must have
-LEAST = 6  # cells that make hair
-LIT = 0.5  # of hair, less light: in shadow
+LEAST = 5  # cells that make hair
+LIT = 0.6  # of hair, less light: in shadow
+BRIM = 3  # cells by which a hat is wider than the face
 TURN, ODD = 40.0, 0.05  # degrees of hue, and the share of cells that far from the others' that hair does not have
 STRAY, PLAIN = 12.0, 7  # CIEDE2000 from all eight neighbours, and how many of those are alike
 
@@ -71,17 +72,23 @@ def find_hair(picture: Picture, skin: Skin, eyes: Eyes | None) -> Hair | None:
     top = level if not len(glints) else int(glints[-1]) + 1
     beside = (beside | outside) & (rows >= top) & (rows <= top + 3)
     above = loose & (rows < level - 1)
-    if beside.sum() < LEAST <= above.sum() and not _is_hat(picture, above, level, left, right):
+    hair = _hair(picture, beside, loose & (rows > level - 3))
+    if hair is None and not _is_hat(picture, above, level, left, right):
         return _hair(picture, above, loose)
-    return _hair(picture, beside, loose & (rows > level - 3)) if beside.sum() >= LEAST else None
+    return hair
 
 
 def find_strays(picture: Picture, skin: Skin | None, eyes: Eyes | None) -> Bools:
-    """Cells unlike all their eight neighbours, in plain surroundings: noise, (24, 24). A nose is no noise."""
+    """Single cells in the background or the skin, unlike all eight around them, which are alike: noise, (24, 24).
+
+    A nose is no noise; in hair and cloth a single cell may be a highlight or a button.
+    """
     padded = np.pad(picture.owner, 1, mode="reflect")
     around = np.stack([padded[r : r + GRID, c : c + GRID] for r in range(3) for c in range(3) if (r, c) != (1, 1)])
     alike = (picture.gaps[around[:, None], around[None]] < ALIKE).sum(0).max(0)
     found = (picture.gaps[picture.owner, around] > STRAY).all(0) & (alike >= PLAIN)
+    plain = picture.background | skin.mask if skin else picture.background
+    found &= grow(plain, diagonal=True)
     if skin:
         level, left, right = _sides(skin, eyes)
         found[level : level + 8, left : right + 1] = False
@@ -107,8 +114,8 @@ def _sides(skin: Skin, eyes: Eyes | None) -> tuple[int, int, int]:
 
 def _is_hat(picture: Picture, above: Bools, level: int, left: int, right: int) -> bool:
     """Whether what only covers the head juts out beside it, or has more hues than hair has."""
-    brim = np.flatnonzero(above[level - 3 :].any(0))
-    if len(brim) and (brim[0] < left - 2 or brim[-1] > right + 2):
+    brim = above[level - 4 : level - 1]
+    if any(_run(line) >= right - left + 1 + BRIM for line in brim):
         return True
     bright = above & (picture.light > 2 * BLACK)
     a, b = picture.points[picture.owner[bright], 1:].T
@@ -117,9 +124,16 @@ def _is_hat(picture: Picture, above: Bools, level: int, left: int, right: int) -
     chroma = np.hypot(a, b)
     own = np.hypot(np.median(a), np.median(b))
     turn = np.abs(np.angle((a + 1j * b) * (np.median(a) - 1j * np.median(b)), deg=True))
-    colourful = chroma > GRAY
-    other = (colourful & ((turn > TURN) | (own < GRAY))) | (~colourful & (own > 2 * GRAY))
+    # a hue and no hue are apart by more than the tint of a highlight
+    apart = (np.minimum(chroma, own) < GRAY) & (np.maximum(chroma, own) > 2 * GRAY)
+    other = apart | ((np.minimum(chroma, own) >= GRAY) & (turn > TURN))
     return int(other.sum()) > ODD * len(a)
+
+
+def _run(line: Bools) -> int:
+    """The longest run of True."""
+    ends = np.flatnonzero(~np.pad(line, 1))
+    return int(np.diff(ends).max()) - 1
 
 
 def _opened(mask: Bools) -> Bools:
@@ -131,12 +145,13 @@ def _opened(mask: Bools) -> Bools:
     return full
 
 
-def _hair(picture: Picture, seen: Bools, allowed: Bools) -> Hair:
+def _hair(picture: Picture, seen: Bools, allowed: Bools) -> Hair | None:
     """Grown from the cells seen, those of their commonest hue, over all that has it: light and shadow are one hair."""
     count = np.bincount(picture.owner[seen], minlength=len(picture.gaps))
     hues = _same_hue(picture)
-    main = (hues * count[:, None]) @ count
-    like = hues[main.argmax()][picture.owner]
+    like = hues[((hues * count[:, None]) @ count).argmax()][picture.owner]
+    if (seen & like).sum() < LEAST:
+        return None
     mask = reach(seen & like, allowed & like)
     rgb = lit(picture, mask)
     return Hair(name=colour_name(np.array(rgb), HAIR)[0], rgb=rgb, mask=mask)
