@@ -62,6 +62,8 @@ def take_in(path: Path, folder: Path) -> Ratings:
 
 
 def _numbers(path: Path, values: Any) -> dict[str, float]:
+    if not isinstance(values, dict):
+        raise TypeError("ratings are an object of numbers")
     found: dict[str, float] = {}
     for key, value in cast("dict[Any, Any]", values).items():
         if type(value) not in (int, float) or not LOW <= value <= HIGH:

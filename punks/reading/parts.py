@@ -12,7 +12,7 @@ from punks.snap.art import Bools
 SOLID = 0.8  # of the border's cells that one colour must have
 LEAST = 5  # cells that make hair
 LIT = 0.6  # of hair, less light: in shadow
-BRIM = 3  # cells by which a hat is wider than the face
+BRIM, PEAK = 3, 4  # cells by which a hat is wider than the face, on both sides, or juts out on one
 TURN, ODD = 40.0, 0.05  # degrees of hue, and the share of cells that far from the others' that hair does not have
 STRAY, PLAIN = 12.0, 7  # CIEDE2000 from all eight neighbours, and how many of those are alike
 
@@ -114,9 +114,11 @@ def _sides(skin: Skin, eyes: Eyes | None) -> tuple[int, int, int]:
 
 def _is_hat(picture: Picture, above: Bools, level: int, left: int, right: int) -> bool:
     """Whether what only covers the head juts out beside it, or has more hues than hair has."""
-    brim = above[level - 4 : level - 1]
-    if any(_run(line) >= right - left + 1 + BRIM for line in brim):
-        return True
+    for line in above[level - 4 : level - 1]:
+        first, end = _run(line)
+        out = left - first, end - 1 - right
+        if end - first > right - left and (max(out) > PEAK or (min(out) > 0 and sum(out) >= BRIM)):
+            return True
     bright = above & (picture.light > 2 * BLACK)
     a, b = picture.points[picture.owner[bright], 1:].T
     if not len(a):
@@ -130,10 +132,11 @@ def _is_hat(picture: Picture, above: Bools, level: int, left: int, right: int) -
     return int(other.sum()) > ODD * len(a)
 
 
-def _run(line: Bools) -> int:
-    """The longest run of True."""
+def _run(line: Bools) -> tuple[int, int]:
+    """The longest run of True: its first place, and the one after its last."""
     ends = np.flatnonzero(~np.pad(line, 1))
-    return int(np.diff(ends).max()) - 1
+    at = int(np.diff(ends).argmax())
+    return int(ends[at]), int(ends[at + 1]) - 1
 
 
 def _opened(mask: Bools) -> Bools:
