@@ -5,13 +5,12 @@ which are read cell by cell by its own reader (training/reading.py) that shares 
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench.demo import flags, held_out
-from punks.batch.local import paint
+from punks.batch.local import Local
 from punks.batch.manifest import entries
 from punks.batch.run import run
 from punks.batch.sheet import read_pixels
@@ -57,7 +56,7 @@ def main() -> None:
 
 def painted(grid: Grid, folder: Path, workers: int | None) -> None:
     """Paints what is missing."""
-    tally = run(grid.jobs(), folder, partial(paint, workers=workers, paintings=True), paintings=True)
+    tally = run(grid.jobs(), folder, Local(workers=workers, paintings=True))
     print(f"{folder}: {tally.done} painted, {tally.kept} there already, {len(tally.failed)} failed", flush=True)
 
 

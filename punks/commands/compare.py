@@ -5,7 +5,6 @@ import dataclasses
 import json
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from punks.batch.jobs import Job
     from punks.compare.grid import Grid
 
-_FIXED = ("prompt", "seed", "image", "prompt_strength")  # fields of a recipe that the grid decides
+_FIXED = ("prompt", "traits", "seed", "vary", "vary_seed", "image", "prompt_strength")  # fields of a recipe that the grid decides
 
 
 def add(subparsers: Any) -> None:
@@ -101,21 +100,21 @@ def _paint(args: argparse.Namespace, grid: "Grid") -> int | None:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from punks.batch.local import paint
+    from punks.batch.local import Local
     from punks.batch.run import run as run_jobs
 
     if args.workers is not None and args.workers < 1:
         args.usage_error("--workers: use a whole number from 1 up")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     jobs = grid.jobs()
-    place = partial(paint, workers=args.workers, paintings=True)
+    place = Local(workers=args.workers, paintings=True)
     with tqdm(desc="painting", total=len(jobs), unit="punk", dynamic_ncols=True) as bar, logging_redirect_tqdm():
 
         def report(_job: "Job", _status: str) -> None:
             bar.update()
 
         try:
-            tally = run_jobs(jobs, args.output, place, paintings=True, report=report)
+            tally = run_jobs(jobs, args.output, place, report=report)
         except KeyboardInterrupt:
             bar.close()
             print(f"punks: interrupted; {AGAIN}", file=sys.stderr)
