@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from punks.batch.jobs import Job
     from punks.compare.grid import Grid
 
-_FIXED = ("prompt", "traits", "seed", "vary", "vary_seed", "image", "prompt_strength")  # fields of a recipe that the grid decides
+_FIXED = (
+    "prompt",
+    "traits",
+    "seed",
+    "vary",
+    "vary_seed",
+    "image",
+    "prompt_strength",
+)  # fields of a recipe that the grid decides
 
 
 def add(subparsers: Any) -> None:

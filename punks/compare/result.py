@@ -20,6 +20,7 @@ from punks.compare.scores import Score, score
 from punks.compare.verdict import Verdict, judge, table
 from punks.errors import BatchError
 from punks.png import write_png
+from punks.recipe import Recipe
 from punks.snap.art import Bytes
 
 SIDE = 120  # px of a picture on the contact sheet
@@ -52,7 +53,10 @@ def result(folder: Path, grid: Grid) -> Result:
     found: list[list[Entry | None]] = []
     for at, recipes in enumerate(grid.recipes):
         column = [done.get(grid.name(at, row)) for row in range(len(grid.rows))]
-        same = [entry and entry["recipe"] == as_json(recipe) for entry, recipe in zip(column, recipes, strict=True)]
+        same = [
+            entry is not None and Recipe.from_dict(entry["recipe"]) == recipe
+            for entry, recipe in zip(column, recipes, strict=True)
+        ]
         found.append([entry if alike else None for entry, alike in zip(column, same, strict=True)])
     cells = [[_cells(folder, entry) if entry else None for entry in column] for column in found]
     scores = [[_score(grid, found, cells, at, row) for row in range(len(grid.rows))] for at in range(len(found))]
