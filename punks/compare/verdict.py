@@ -84,7 +84,9 @@ def _reasons(
     title = grid.columns[best].title
     count = len(grid.rows)
     points = means[best]["points"] or 0.0
-    said = [f"{title}: {points:.3f} points of 1, the most of {len(comparisons) + 1}, over {count} pictures each."]
+    if not comparisons:
+        return [f"{title}: {points:.3f} points of 1; there is nothing to compare it with."]
+    said = [f"{title}: {points:.3f} points of 1, the most of {len(comparisons) + 1} columns of {count} rows."]
     leads = [
         f"{one.title} {shown(one, means[best][one.name])}"
         for one in SCORED

@@ -10,14 +10,15 @@ from punks.snap.color import ciede2000, lab
 
 # "red", then "light", "pale", "bright", "dark", "deep", "dull", "medium" and all "-ish red", as far as each has a
 # colour in the xkcd survey (Munroe 2010, 222,500 people, https://xkcd.com/color/rgb/, CC0), then the 16 names of
-# HTML 4. Not its "pale grey", fdfdfe: that is white. Maroon is a red, olive a green, tan a beige, a dark cyan is
+# HTML 4. Not its "pale grey", fdfdfe: that is white; nor its "-ish
+# greys", whose tint is what people see beside a true gray. Maroon is a red, olive a green, tan a beige, a dark cyan is
 # called teal; the brown of red hair is auburn.
 _SURVEY = {
     "black": "000000",
     "white": "ffffff",
     "light gray": "d8dcd6 c0c0c0",
     "dark gray": "363737",
-    "gray": "929591 7d7f7c 997570 c8aca9 86775f 7a687f 748b97 96ae8d 808080",
+    "gray": "929591 7d7f7c 808080",
     "red": "e50000 ff474c d9544d ff000d 840000 9a0200 bb3f3f a90308 fe2f4a f43605 b0054b 9e3623 f10c45 650021 "
     "ff0000 800000",
     "orange": "f97306 fdaa48 ffa756 ff5b00 c65102 dc4d01 d8863b ffab0f ff724c f8481c cb7723",
