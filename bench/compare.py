@@ -50,8 +50,8 @@ def main() -> None:
         shares.append(float(np.mean(right)))
         mark = "recommended" if at == found.verdict.column else ""
         print(f"  {column.title:<10} {100 * shares[-1]:.1f}% of {len(right)} traits right   {mark}")
-    best = others.columns[int(np.argmax(shares))].title
-    print(f"best there: {best}")
+    best = [column.title for column, share in zip(others.columns, shares, strict=True) if share == max(shares)]
+    print(f"best there: {', '.join(best)}")
 
 
 def painted(grid: Grid, folder: Path, workers: int | None) -> None:

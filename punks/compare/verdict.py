@@ -86,7 +86,9 @@ def _reasons(
     points = means[best]["points"] or 0.0
     if not comparisons:
         return [f"{title}: {points:.3f} points of 1; there is nothing to compare it with."]
-    said = [f"{title}: {points:.3f} points of 1, the most of {len(comparisons) + 1} columns of {count} rows."]
+    said = [
+        f"Recommended: {title}, {points:.3f} points of 1, the most of {len(comparisons) + 1} columns, {count} rows."
+    ]
     leads = [
         f"{one.title} {shown(one, means[best][one.name])}"
         for one in SCORED
