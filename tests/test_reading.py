@@ -100,6 +100,17 @@ def test_there_may_be_nothing_to_read():
     assert repaint_eyes(np.full((24, 24, 3), 90, np.uint8), "blue") is None
 
 
+@pytest.mark.parametrize("colours", [2, 5, 40, 576])
+def test_noise_can_be_read_too(colours: int):
+    rng = np.random.default_rng(colours)
+    for _ in range(10):
+        cells = rng.integers(0, 256, (colours, 3)).astype(np.uint8)[rng.integers(0, colours, (24, 24))]
+        reading = read(cells)
+        assert reading.colours == len(np.unique(cells.reshape(-1, 3), axis=0))
+        painted = repaint_eyes(cells, "blue")
+        assert painted is None or painted.shape == cells.shape
+
+
 def test_colours_have_the_names_that_people_give_them():
     wrong = {name for name, rgb in BACKGROUNDS.items() if colour_name(np.array(rgb))[0] != word(name)}
     assert not wrong

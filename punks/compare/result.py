@@ -39,8 +39,7 @@ class Result:
     @property
     def rated(self) -> dict[str, float]:
         """Ratings by eye, by column title."""
-        cells = [[entry["cells"] if entry else None for entry in column] for column in self.entries]
-        return self.ratings.of_columns([column.title for column in self.grid.columns], cells)
+        return _rated(self.grid, self.entries, self.ratings)
 
     def table(self) -> list[list[str]]:
         """The scorecard as text."""
@@ -61,8 +60,8 @@ def result(folder: Path, grid: Grid) -> Result:
     cells = [[_cells(folder, entry) if entry else None for entry in column] for column in found]
     scores = [[_score(grid, found, cells, at, row) for row in range(len(grid.rows))] for at in range(len(found))]
     ratings = read_ratings(folder / RATINGS)
-    unjudged = Result(grid=grid, entries=found, scores=scores, verdict=judge(grid, scores), ratings=ratings)
-    return Result(grid=grid, entries=found, scores=scores, verdict=judge(grid, scores, unjudged.rated), ratings=ratings)
+    verdict = judge(grid, scores, _rated(grid, found, ratings))
+    return Result(grid=grid, entries=found, scores=scores, verdict=verdict, ratings=ratings)
 
 
 def show(folder: Path, found: Result, title: str) -> list[Path]:
@@ -148,6 +147,11 @@ def _picture(entry: Entry | None, one: Score | None) -> dict[str, Any] | None:
         "facts": [[*fact, fact[0] not in wrong] for fact in facts],
         "strays": one.measures["strays"],
     }
+
+
+def _rated(grid: Grid, found: list[list[Entry | None]], ratings: Ratings) -> dict[str, float]:
+    cells = [[entry["cells"] if entry else None for entry in column] for column in found]
+    return ratings.of_columns([column.title for column in grid.columns], cells)
 
 
 def _cells(folder: Path, entry: Entry) -> Bytes:

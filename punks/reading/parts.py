@@ -41,7 +41,7 @@ def find_background(picture: Picture) -> Background:
     count = np.bincount(picture.owner[FRAME], minlength=len(picture.gaps))
     main = int(count.argmax())
     share = count[picture.gaps[main] < ALIKE].sum() / count.sum()
-    rgb = mean_of(picture, picture.background & (picture.away(main) < ALIKE))
+    rgb = mean_of(picture, (picture.background | FRAME) & (picture.away(main) < ALIKE))
     return Background(name=colour_name(np.array(rgb))[0], rgb=rgb, solid=bool(share >= SOLID), mask=picture.background)
 
 
