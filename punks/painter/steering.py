@@ -1,8 +1,8 @@
 """Steers a painting's background towards a colour while it is painted.
 
-At each noisy step the model's idea of the finished latents is read out of its prediction; where that idea looks like
-its own border, it is replaced by the latents of the colour, and the prediction is changed to say so. The model then
-paints on from a background that has the colour. All is arithmetic on the device, each picture for itself.
+At each noisy step the model's idea of the finished latents is read out of its prediction; what looks like its border,
+and hangs together with it, is replaced by the latents of the colour, and the prediction is changed to say so. The model
+then paints on from a background that has the colour. All is arithmetic on the device, each picture for itself.
 """
 
 # torch and diffusers are typed in part only
@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from punks.palettes import Color
 from punks.recipe import Recipe
 
-ALIKE = 0.5  # of the picture's spread: latents this far from the border's are not background
+ALIKE = 0.7  # of the picture's spread: latents this far from the border's are not background
 LAST = 0.3  # of the noise left: from here on the model finishes the picture alone
 
 
@@ -41,7 +42,8 @@ def steer(pipeline: Any, recipes: Sequence[Recipe]) -> None:
             now = _border(clean)
             first = now if first is None else first
             # what the background was at first is background still, beside what it has become
-            change = strengths * torch.maximum(_like(clean, now), _like(clean, first)) * (targets - clean)
+            background = _reached(torch.maximum(_like(clean, now), _like(clean, first)))
+            change = strengths * background * (targets - clean)
             output = output - change * (1 / noise if velocity else signal / noise)
         return own(output, timestep, sample, *args, **options)
 
@@ -61,6 +63,15 @@ def _like(clean: Tensor, border: Tensor) -> Tensor:
     """How much each latent looks like the border, 1 to 0. (N, C, h, w) -> (N, 1, h, w)."""
     away = (clean - border).square().mean(1, keepdim=True)
     return (1 - away / (ALIKE**2 * away.mean((2, 3), keepdim=True))).clamp(0, 1)
+
+
+def _reached(like: Tensor) -> Tensor:
+    """How much of that leads all the way to the upper edge or a side: the least on the best way. (N, 1, h, w)."""
+    reached = torch.zeros_like(like)
+    reached[..., 0, :], reached[..., 0], reached[..., -1] = like[..., 0, :], like[..., 0], like[..., -1]
+    for _ in range(like.shape[-1]):
+        reached = torch.minimum(like, functional.max_pool2d(reached, 3, 1, 1))
+    return reached
 
 
 def _targets(pipeline: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
