@@ -18,6 +18,8 @@ BLACK = 14  # levels, the largest mean of a black group's channels
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
 SPECK = 5.0  # the same, of a cell that the background encloses
+SHADE = 0.1  # of the background's cells that one of its colours has
+PATTERNED = 2.5  # times as loose is SPECK, and its square SHADE, where the background has many shades
 SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
 
 
@@ -25,7 +27,9 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,)."""
     outer, figure = _outer(side), _figure(side)
     groups = owner.reshape(side, side)
+    loose = 1.0
     if mask[outer].mean() < PLAIN:
+        loose = PATTERNED
         size = np.bincount(owner)
         on_left = _before(side, 1, 12)
         places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
@@ -39,8 +43,9 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         mask = _grown((mask | outer) & ground[groups], ground[groups], ~own[groups], level)
     if not mask.any():
         return mask
-    mask = _specked(_specked(mask, level), level)
-    return mask | _holes(mask, level, groups, figure)
+    for _ in range(2):
+        mask = _specked(mask, level, loose * SPECK)
+    return mask | _holes(mask, level, groups, figure, loose)
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
@@ -52,9 +57,9 @@ def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
         mask = mask | joins
 
 
-def _specked(mask: Bools, level: Floats) -> Bools:
+def _specked(mask: Bools, level: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
-    return mask | (_moved(mask, border=True).sum(0) >= 3) & (_near(mask, level) < SPECK)
+    return mask | (_moved(mask, border=True).sum(0) >= 3) & (_near(mask, level) < most)
 
 
 def _near(mask: Bools, level: Floats) -> Floats:
@@ -64,10 +69,10 @@ def _near(mask: Bools, level: Floats) -> Floats:
     return np.where(_moved(mask), away, np.inf).min(0)
 
 
-def _holes(mask: Bools, level: Floats, groups: Ints, figure: Bools) -> Bools:
+def _holes(mask: Bools, level: Floats, groups: Ints, figure: Bools, loose: float) -> Bools:
     """Regions of the background's colours that the figure encloses, none of their cells where only the figure is."""
     count = np.bincount(groups[mask])
-    share = count >= min(0.1 * mask.sum(), count.max())
+    share = count >= min(SHADE / loose**2 * mask.sum(), count.max())
     shades = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in np.flatnonzero(share)])
     away = ciede2000(lab(level)[:, None], lab(shades)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, np.flatnonzero(share))) & ~mask
