@@ -37,10 +37,13 @@ def test_one_prediction_has_every_part_of_the_output(service: Cog, tmp_path: Pat
 
 
 def test_traits_are_one_json_input_and_what_was_not_given_is_said(service: Cog):
-    output = service.output(prompt=None, traits='{"subject": "lad", "hair": "blond"}', background="keep", seed=7)
-    (recipe,) = (Recipe.from_json(one) for one in output["recipes"])
-    assert recipe.prompt == "portrait of bespoke punk lad, blond hair"
+    bare = {name: value for name, value in QUICK.items() if name != "prompt"} | {"seed": 7, "background": "keep"}
+    asked = bare | {"traits": '{"subject": "lad", "hair": "blond"}'}
+    output = service.ask("POST", "/predictions", json={"input": asked}).json()["output"]
+    assert Recipe.from_json(output["recipes"][0]).prompt == "portrait of bespoke punk lad, blond hair"
     assert output["warnings"] == ["traits.hair: the training knows no 'blond'; did you mean 'blonde'?"]
+    failed = service.ask("POST", "/predictions", json={"input": bare}).json()
+    assert "prompt: None is not allowed; say what to paint, for example: lady, red hair" in failed["error"]
 
 
 def test_outputs_are_paired_with_their_seeds(service: Cog):
@@ -175,7 +178,6 @@ def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object,
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({"prompt": None}, "prompt: None is not allowed; say what to paint, for example: lady, red hair"),
         ({"traits": "{"}, "traits: '{' is not allowed; it is not JSON"),
         ({"traits": '{"hair": "red"}'}, "traits.subject: None is not allowed; use lady or lad"),
         ({"prompt": "   "}, "prompt: '   ' is not allowed; say what to paint"),

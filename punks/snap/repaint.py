@@ -27,25 +27,30 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,)."""
     outer, figure = _outer(side), _figure(side)
     groups = owner.reshape(side, side)
-    loose = 1.0
+    plain = mask[outer & _before(side, 0, 12)].mean() >= PLAIN
     if mask[outer].mean() < PLAIN:
-        loose = PATTERNED
         size = np.bincount(owner)
         on_left = _before(side, 1, 12)
-        places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
-        inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
+        beside = outer & (_before(side, 1, 6) | ~_before(side, 1, 18))
+        places = (figure, outer, beside, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
+        inside, outside, corners, above, left, right = (
+            np.bincount(groups[where], minlength=len(size)) for where in places
+        )
         colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
         black = colours.max(1) < BLACK
-        own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
-        if mask[outer & _before(side, 0, 12)].mean() >= PLAIN:  # what is of another colour below is hair
+        own = (inside > INSIDE * outside) | black & (corners < OUTLINE * size)
+        if plain:  # what is of another colour below is hair
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
         ground = (outside > OUTSIDE * size) & ~own & ((above > 0) | (left > 0) & (right > 0))
         mask = _grown((mask | outer) & ground[groups], ground[groups], ~own[groups], level)
     if not mask.any():
         return mask
+    loose = 1.0 if plain else PATTERNED
+    count = np.bincount(groups[mask], minlength=owner.max() + 1)
+    shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
         mask = _specked(mask, level, loose * SPECK)
-    return mask | _holes(mask, level, groups, figure, loose)
+    return mask | _holes(mask, level, groups, shades, figure)
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
@@ -69,13 +74,11 @@ def _near(mask: Bools, level: Floats) -> Floats:
     return np.where(_moved(mask), away, np.inf).min(0)
 
 
-def _holes(mask: Bools, level: Floats, groups: Ints, figure: Bools, loose: float) -> Bools:
-    """Regions of the background's colours that the figure encloses, none of their cells where only the figure is."""
-    count = np.bincount(groups[mask])
-    share = count >= min(SHADE / loose**2 * mask.sum(), count.max())
-    shades = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in np.flatnonzero(share)])
-    away = ciede2000(lab(level)[:, None], lab(shades)[None]).min(1).reshape(mask.shape)
-    alike = ((away < SAME) | np.isin(groups, np.flatnonzero(share))) & ~mask
+def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools) -> Bools:
+    """Regions of the background's shades that the figure encloses, none of their cells where only the figure is."""
+    colours = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
+    away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
+    alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
     closed = alike & figure
     while True:
         wider = closed | _moved(closed).any(0) & alike

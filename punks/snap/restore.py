@@ -50,11 +50,10 @@ def snap(
     exact = bool((spread == 0).mean() >= EXACT)
     owner, level = _groups(means, grid, exact)
     mask, is_plain = find_background(level, owner, grid)
-    if background != "keep":
-        mask = whole_background(mask, level, owner, grid)
     if clear.any():  # what is transparent is the background
         mask = clear.reshape(grid, grid)
-    inside = mask.ravel() & ~clear
+    whole = mask if background == "keep" or clear.any() else whole_background(mask, level, owner, grid)
+    inside = (whole if background == "solid" else mask).ravel() & ~clear
     if inside.any() and ((is_plain and not exact) or background == "solid"):
         main = int(np.bincount(owner[inside]).argmax())
         owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
@@ -66,7 +65,7 @@ def snap(
     if colors is not None:
         owner, shades = _cap(owner, shades, colors)
     art = shades[owner].reshape(grid, grid, 3)
-    return _finish(art, mask, clear.reshape(grid, grid), fill, background, found.share, found.drift)
+    return _finish(art, whole, clear.reshape(grid, grid), fill, background, found.share, found.drift)
 
 
 def lock_palette(arts: Sequence[PixelArt], colors: int | None = None) -> Bytes:
