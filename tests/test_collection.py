@@ -192,6 +192,14 @@ def test_an_arrangement_is_found_where_there_is_one(case: dict[str, Any]) -> Non
     assert [sorted(columns[name]) for name in "abc"] == [sorted(bag) for bag in bags]
 
 
+def test_rules_without_any_slack_are_kept() -> None:
+    half = {"p": 1, "none": 1}
+    rules = [{"when": {"a": "p"}, "always": {"b": "p"}}, {"when": {"b": "p"}, "always": {"c": "p"}}]
+    columns = parse_collection(table({"a": half, "b": half, "c": half}, rules=rules) | {"count": 300}).draw()
+    assert columns["a"] == columns["b"] == columns["c"]
+    assert columns["a"].count("p") == 150
+
+
 def test_what_cannot_be_is_said_with_its_numbers() -> None:
     types: dict[str, dict[str, Any]] = {"hat": {"fedora": 6, "none": 4}, "chain": {"gold chain": 5, "none": 5}}
     rule = {"when": {"hat": "fedora"}, "never": {"chain": "gold chain"}}
@@ -234,6 +242,14 @@ def test_count_and_seed_can_be_given_anew(tmp_path: Path) -> None:
     made = read_collection(path, count=40, seed=9)
     assert (made.count, made.seed) == (40, 9)
     assert Counter(made.draw()["headwear"]) == {NONE: 32, "top hat": 6, "gold crown": 2}
+
+
+def test_the_example_is_drawn_as_it_stands() -> None:
+    made = read_collection(Path(__file__).parent.parent / "examples" / "collection.toml")
+    assert made.notices() == []
+    columns = made.draw()
+    for one in made.types:
+        assert Counter(columns[one.name]) == quotas(one.weights, 1000)
 
 
 def test_slips_and_values_that_nobody_gets_are_noticed() -> None:
