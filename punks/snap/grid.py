@@ -1,18 +1,14 @@
-"""Where the cells lie, how sure that is, and the colour of each."""
+"""Where the cells lie, and how much of the picture's edges lies there."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from punks.snap.art import Bytes, Floats, Ints, edges
+from punks.snap.art import Bytes, Floats, edges
 
 OFFSETS = np.arange(-8, 9) * 0.75  # px of a 512 px picture
 SCALES = np.linspace(0.98, 1.02, 9)
 GAIN = 1.25  # a moved grid must catch this much more of the edges than the ideal one
-SHARE = 0.68  # of the edges near the borders: less is no grid; chance gives 0.42
-CORE, WIDE = 12, 16  # sampled lines of a cell, about its middle, in steps of about STEP of it
-STEP = 0.56 / 12
-SPECK = 12.0  # levels between blocks of one cell that no noise explains
 STRIPS = 48  # averaged over, so that noise does not pass for edges
 
 
@@ -81,47 +77,3 @@ def _around(values: Floats, width: int) -> Floats:
     at = np.arange(int(values.shape[1]))
     low, high = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, values.shape[1])
     return 1.5 * (sums[:, high] - sums[:, low]) / (high - low)
-
-
-def sample(pixels: Bytes, grid: Grid) -> Floats:
-    """Means of 4x4 blocks of 3x3 samples in each cell's core. -> float32 (grid, grid, 16, C)."""
-    rows, columns = (_inside(b, CORE) for b in (grid.rows, grid.columns))
-    side, deep = len(grid.rows) - 1, pixels.shape[2]
-    core = np.take(np.take(pixels, rows, axis=0), columns, axis=1).astype(np.float32)
-    core = core.reshape(side * 4, 3, side * 12, deep).sum(1).reshape(side, 4, side, 4, 3, deep).sum(4) / 9
-    return core.transpose(0, 2, 1, 3, 4).reshape(side, side, 16, deep)
-
-
-def _inside(borders: Floats, lines: int) -> Ints:
-    low, high = borders[:-1, None], borders[1:, None]
-    step = STEP * (high - low)
-    step = np.where(step > 0.9, np.rint(step), step)
-    at = (low + high) / 2 + step * (np.arange(lines) - (lines - 1) / 2)
-    return np.clip(at, 0, borders[-1] - 1).astype(np.intp).ravel()
-
-
-def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
-    """The colour most of a cell has: mean of the blocks near their median. -> (g, g, 3), spread (g, g) in levels.
-
-    Plain medians stay whole numbers and spoil comparisons; a mean alone would take in specks and second tones.
-    Where blocks stand far apart, specks spoil even their median, and the pixels themselves are asked.
-    """
-    off, spread, cells = _near_median(blocks)
-    row, column = np.nonzero((off > SPECK).sum(2) >= 2)
-    if len(row):
-        down = _inside(grid.rows, WIDE).reshape(-1, WIDE)[row]
-        along = _inside(grid.columns, WIDE).reshape(-1, WIDE)[column]
-        core = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3).astype(np.float32)
-        _, own, mended = _near_median(core)
-        cells[row, column], spread[row, column] = mended[0], own[0]
-    return cells, spread
-
-
-def _near_median(values: Floats) -> tuple[Floats, Floats, Floats]:
-    """(A, B, N, C) -> distance from the median (A, B, N), its median (A, B), mean of the nearer values (A, B, C)."""
-    half = values.shape[2] // 2
-    middle = np.sort(values, axis=2)[:, :, half - 1 : half + 1].mean(2, keepdims=True)
-    off = np.abs(values - middle).max(-1)
-    spread = np.sort(off, axis=2)[:, :, half - 1]
-    weight = off <= np.maximum(2.5 * spread, 0.01)[..., None]
-    return off, spread, (values * weight[..., None]).sum(2) / weight.sum(2)[..., None]

@@ -1,4 +1,4 @@
-"""Which cells share a colour: agglomeration by CIEDE2000, with the painting's slow drift taken out."""
+"""Which cells share a colour: agglomeration by CIEDE2000 and RGB, as tightly as the painting's noise allows."""
 
 from functools import lru_cache
 
@@ -8,16 +8,20 @@ from punks.snap.art import Floats, Ints
 from punks.snap.color import ciede2000, lab
 
 # Under which two groups are one colour, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
-# an outlier of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py.
+# an outlier of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py. They are
+# scaled by `slack`: levels as it is, as noise is in levels; CIEDE2000 by its root, as what the eye tells apart stays.
 RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
+TIGHT = 0.4  # slack that splits rather than merges, to measure noise with
+NOISE = 0.58  # slack per level of noise
+SLACK = (0.6, 1.9)
 BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
-def group(means: Floats, slack: float = 1.0) -> Ints:
-    """Cells (N, 3) float RGB -> group number of each (N,). `slack` scales every radius."""
+def group(means: Floats, slack: float = TIGHT) -> Ints:
+    """Cells (N, 3) float RGB -> group number of each (N,)."""
     owner = _leaders(means)
     total = np.zeros((owner.max() + 1, 3), np.float32)
     np.add.at(total, owner, means)
@@ -36,6 +40,15 @@ def group(means: Floats, slack: float = 1.0) -> Ints:
         np.add.at(merged, into, total)
         total = merged
     return owner
+
+
+def noise_slack(means: Floats, owner: Ints) -> float:
+    """The slack that fits a painting: what four of five cells keep within of their group's colour sets it.
+
+    Every picture has its own noise: with one slack for all, either calm ones lose colours or others gain some.
+    """
+    away = np.sqrt(((means - values(means, owner)[owner]) ** 2).sum(1))[np.bincount(owner)[owner] >= 4]
+    return float(np.clip(NOISE * np.percentile(away, 80), *SLACK)) if len(away) else 1.0
 
 
 def values(means: Floats, owner: Ints) -> Floats:
@@ -96,7 +109,7 @@ def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
     levels = np.select(smaller, [row[2] for row in RADII])
     gap = ciede2000(points[one], points[two])
     noise = np.sqrt(((middle[one] - middle[two]) ** 2).sum(1)) / levels
-    ratio = np.minimum(gap / radius, np.maximum(noise, gap / FAR)) / slack
+    ratio = np.minimum(gap / radius / np.sqrt(slack), np.maximum(noise, gap / FAR) / slack)
     table = np.full((len(points), len(points)), np.inf, np.float32)
     table[one, two] = table[two, one] = ratio
     best = np.argmin(table, axis=1)

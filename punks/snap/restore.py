@@ -10,12 +10,15 @@ from punks.palettes import Color, parse_color, parse_palette
 from punks.pictures import plain
 from punks.snap.art import SIZES, Bools, Bytes, Floats, Ints, PixelArt, palette_of
 from punks.snap.background import find_background
+from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
-from punks.snap.grid import SHARE, find_grid, sample, settle
-from punks.snap.palette import drift_field, group, values
+from punks.snap.grid import find_grid
+from punks.snap.level import level
+from punks.snap.palette import drift_field, group, noise_slack, values
 from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
+SURE = 0.55  # of confidence: less is no grid
 EXACT = 0.9  # of the cells without any noise: the picture is pixel art already, and its colours are kept
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
 SWAY = 24.0  # levels between the darkest and the lightest threshold of the dither
@@ -45,19 +48,23 @@ def snap(
     means = cells.reshape(-1, 3)
     clear = np.zeros(grid * grid, bool)
     if pixels.shape[2] == 4:
-        clear = np.median(blocks[..., 3], axis=2).ravel() < 128
+        clear = np.median(blocks[..., CORE, CORE, 3], axis=(2, 3)).ravel() < 128
         means[clear] = 0
     exact = bool((spread == 0).mean() >= EXACT)
-    owner, level = _groups(means, grid, exact)
-    mask, is_plain = find_background(level, owner, grid)
+    if exact:
+        _, owner = np.unique(np.rint(means), axis=0, return_inverse=True)
+        owner = owner.ravel()
+    else:
+        means, owner = _groups(level(cells, blocks).reshape(-1, 3), grid)
+    mask, is_plain = find_background(means, owner, grid)
     if clear.any():  # what is transparent is the background
         mask = clear.reshape(grid, grid)
-    whole = mask if background == "keep" or clear.any() else whole_background(mask, level, owner, grid)
+    whole = mask if background == "keep" or clear.any() else whole_background(mask, means, owner, grid)
     inside = (whole if background == "solid" else mask).ravel() & ~clear
     if inside.any() and ((is_plain and not exact) or background == "solid"):
         main = int(np.bincount(owner[inside]).argmax())
         owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
-    shades = np.rint(values(level, owner)).astype(np.uint8)
+    shades = np.rint(values(means, owner)).astype(np.uint8)
     if exact:
         shades[:] = _modes(means, owner)
     if table is not None:
@@ -65,7 +72,13 @@ def snap(
     if colors is not None:
         owner, shades = _cap(owner, shades, colors)
     art = shades[owner].reshape(grid, grid, 3)
-    return _finish(art, whole, clear.reshape(grid, grid), fill, background, found.share, found.drift)
+    sure = _confidence(found.share, flatness(blocks))
+    return _finish(art, whole, clear.reshape(grid, grid), fill, background, sure, found.drift)
+
+
+def _confidence(share: float, flat: float) -> float:
+    """Edges on the grid, of which chance puts 42% there, times flat cells: each alone passes where it should not."""
+    return float(np.clip((share - 0.42) / 0.5, 0, 1) * np.clip((flat - 0.5) / 0.45, 0, 1))
 
 
 def lock_palette(arts: Sequence[PixelArt], colors: int | None = None) -> Bytes:
@@ -95,13 +108,10 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
         raise ImageError(f"{image.width} px a side: a picture of {grid} cells has {grid} to {SIZES[1]} px")
 
 
-def _groups(means: Floats, grid: int, exact: bool) -> tuple[Ints, Floats]:
-    """Group of each cell, and the cells without the painting's slow drift."""
-    if exact:
-        _, owner = np.unique(np.rint(means), axis=0, return_inverse=True)
-        return owner.ravel(), means
-    level = means - drift_field(means, group(means), grid)
-    return group(level), level
+def _groups(means: Floats, grid: int) -> tuple[Floats, Ints]:
+    """The cells without the drift that groups show, and the group of each: first tightly, then as the noise asks."""
+    means = means - drift_field(means, group(means), grid)
+    return means, group(means, noise_slack(means, group(means)))
 
 
 def _modes(means: Floats, owner: Ints) -> Bytes:
@@ -142,7 +152,7 @@ def _cap(owner: Ints, shades: Bytes, colors: int) -> tuple[Ints, Bytes]:
 
 
 def _finish(
-    art: Bytes, mask: Bools, clear: Bools, fill: Color | None, background: str, share: float, drift: float
+    art: Bytes, mask: Bools, clear: Bools, fill: Color | None, background: str, sure: float, drift: float
 ) -> PixelArt:
     if fill is not None:
         art[mask] = fill
@@ -155,8 +165,8 @@ def _finish(
     return PixelArt(
         cells=art,
         palette=palette_of(art),
-        confidence=float(np.clip((share - 0.42) / 0.58, 0, 1)),
+        confidence=sure,
         drift=drift,
-        has_grid=share >= SHARE,
+        has_grid=sure >= SURE,
         background=mask,
     )

@@ -1,0 +1,85 @@
+"""What each cell holds: its blocks, the one colour most of it has, and how flat it is."""
+
+import numpy as np
+
+from punks.snap.art import Bytes, Floats, Ints
+from punks.snap.grid import Grid
+
+BLOCKS = 8  # a side of a cell, of 3x3 samples
+CORE = slice(2, 6)  # blocks that a border moved by 5 px of 21 does not reach
+WIDE, STEP = 16, 0.56 / 12  # lines of a cell about its middle, in steps of so much of it, for cells with specks
+SPECK = 12.0  # levels between blocks of one cell that no noise explains
+ODD = 5.0  # so many times the spread of half the cells is no noise either
+
+
+def sample(pixels: Bytes, grid: Grid) -> Floats:
+    """Every cell as blocks, each the mean of 3x3 samples. (S, S, C) -> float32 (grid, grid, BLOCKS, BLOCKS, C)."""
+    rows, columns = (_across(borders) for borders in (grid.rows, grid.columns))
+    side, deep = len(grid.rows) - 1, pixels.shape[2]
+    lines = pixels[rows].reshape(side * BLOCKS, 3, -1, deep)
+    thin = lines[:, 0].astype(np.uint16) + lines[:, 1] + lines[:, 2]
+    lines = np.take(thin, columns, axis=1).reshape(side * BLOCKS, -1, 3, deep)
+    sums = (lines[:, :, 0] + lines[:, :, 1] + lines[:, :, 2]).astype(np.float32) / 9
+    return sums.reshape(side, BLOCKS, side, BLOCKS, deep).transpose(0, 2, 1, 3, 4)
+
+
+def _across(borders: Floats) -> Ints:
+    low, high = borders[:-1, None], borders[1:, None]
+    at = low + (high - low) * ((np.arange(3 * BLOCKS) + 0.5) / (3 * BLOCKS))
+    return np.clip(at, 0, borders[-1] - 1).astype(np.intp).ravel()
+
+
+def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
+    """The colour most of a cell has: mean of the core blocks near their median. -> (g, g, 3), spread (g, g) in levels.
+
+    Plain medians stay whole numbers and spoil comparisons; a mean alone would take in specks and second tones.
+    Where blocks stand far apart, specks spoil even their median, and the pixels themselves are asked.
+    """
+    core = blocks[:, :, CORE, CORE, :3]
+    off, spread, cells = _near_median(core.reshape(*core.shape[:2], -1, 3))
+    row, column = np.nonzero(((off > SPECK).sum(2) >= 2) | (spread > ODD * np.median(spread) + 0.5))
+    if len(row):
+        down = _inside(grid.rows)[row]
+        along = _inside(grid.columns)[column]
+        near = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3).astype(np.float32)
+        _, own, mended = _near_median(near)
+        cells[row, column], spread[row, column] = mended[0], own[0]
+    return cells, spread
+
+
+def _inside(borders: Floats) -> Ints:
+    low, high = borders[:-1, None], borders[1:, None]
+    step = STEP * (high - low)
+    step = np.where(step > 0.9, np.rint(step), step)
+    at = (low + high) / 2 + step * (np.arange(WIDE) - (WIDE - 1) / 2)
+    return np.clip(at, 0, borders[-1] - 1).astype(np.intp)
+
+
+def _near_median(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """(A, B, N, C) -> distance from the median (A, B, N), its median (A, B), mean of the nearer values (A, B, C)."""
+    half = values.shape[2] // 2
+    middle = np.sort(values, axis=2)[:, :, half - 1 : half + 1].mean(2, keepdims=True)
+    off = np.abs(values - middle).max(-1)
+    spread = np.sort(off, axis=2)[:, :, half - 1]
+    weight = off <= np.maximum(2.5 * spread, 0.01)[..., None]
+    return off, spread, (values * weight[..., None]).sum(2) / weight.sum(2)[..., None]
+
+
+def flatness(blocks: Floats) -> float:
+    """How much flatter cells are than squares half a cell aside: 1 for pixel art, about 0 without a grid.
+
+    Soft pictures, photos and noise vary as much about the middle of a cell as about its border, whatever their edges.
+    """
+    light = blocks[..., :3].sum(-1).transpose(0, 2, 1, 3).reshape(BLOCKS * len(blocks), -1)
+    half = BLOCKS // 2
+    aside = (_spread(light[half:-half]) + _spread(light[:, half:-half])) / 2
+    return 1 - _spread(light) / aside if aside > 0 else 0.0
+
+
+def _spread(light: Floats) -> float:
+    """Mean squared distance of a core's blocks from their median, each core's by its median block."""
+    core = light.reshape(len(light) // BLOCKS, BLOCKS, -1, BLOCKS)[:, CORE, :, CORE].transpose(0, 2, 1, 3)
+    core = np.sort(core.reshape(*core.shape[:2], -1), axis=2)
+    half = core.shape[2] // 2
+    off = np.abs(core - core[..., half : half + 1])
+    return float((np.partition(off, half, axis=2)[..., half] ** 2).mean())
