@@ -19,7 +19,7 @@ from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
 SURE = 0.55  # of confidence: less is no grid
-EXACT = 0.9  # of the cells without any noise: the picture is pixel art already, and its colours are kept
+EXACT = 0.97  # of the cells without any noise: the picture is pixel art already, and its colours are kept
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
 SWAY = 24.0  # levels between the darkest and the lightest threshold of the dither
 
@@ -51,12 +51,13 @@ def snap(
         clear = np.median(blocks[..., CORE, CORE, 3], axis=(2, 3)).ravel() < 128
         means[clear] = 0
     exact = bool((spread == 0).mean() >= EXACT)
+    slack = 1.0
     if exact:
         _, owner = np.unique(np.rint(means), axis=0, return_inverse=True)
         owner = owner.ravel()
     else:
-        means, owner = _groups(level(cells, blocks).reshape(-1, 3), grid)
-    mask, is_plain = find_background(means, owner, grid)
+        means, owner, slack = _groups(level(cells, blocks).reshape(-1, 3), grid)
+    mask, is_plain = find_background(means, owner, grid, max(1.0, slack))
     if clear.any():  # what is transparent is the background
         mask = clear.reshape(grid, grid)
     whole = mask if background == "keep" or clear.any() else whole_background(mask, means, owner, grid)
@@ -108,10 +109,11 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
         raise ImageError(f"{image.width} px a side: a picture of {grid} cells has {grid} to {SIZES[1]} px")
 
 
-def _groups(means: Floats, grid: int) -> tuple[Floats, Ints]:
-    """The cells without the drift that groups show, and the group of each: first tightly, then as the noise asks."""
+def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
+    """Cells without the drift that groups show, the group of each, and the slack that their noise asked for."""
     means = means - drift_field(means, group(means), grid)
-    return means, group(means, noise_slack(means, group(means)))
+    slack = noise_slack(means, group(means))
+    return means, group(means, slack), slack
 
 
 def _modes(means: Floats, owner: Ints) -> Bytes:
