@@ -27,9 +27,7 @@ def open_picture(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path, formats=FORMATS)
         with image:
-            _check(image)
-            image.load()
-            return plain(ImageOps.exif_transpose(image))
+            return upright(image)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
     except UnidentifiedImageError as error:
@@ -38,6 +36,16 @@ def open_picture(path: Path) -> Image.Image:
         raise ImageError(f"{path}: larger than {MAX_SIDE} px a side") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"{path}: cannot be read: {error}") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture as Pillow opened it -> RGB or RGBA, turned as its EXIF says. Raises ImageError as `open_picture`."""
+    _check(image)
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"cannot be read: {error}") from error
+    return plain(ImageOps.exif_transpose(image))
 
 
 def plain(image: Image.Image) -> Image.Image:

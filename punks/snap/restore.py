@@ -7,7 +7,7 @@ from PIL import Image
 
 from punks.errors import ImageError, RecipeError
 from punks.palettes import Color, parse_color, parse_palette
-from punks.pictures import plain
+from punks.pictures import upright
 from punks.snap.art import SIZES, Bools, Bytes, Floats, Ints, PixelArt, palette_of
 from punks.snap.background import find_background
 from punks.snap.cells import CORE, flatness, sample, settle
@@ -41,7 +41,7 @@ def snap(
     table = None if palette is None else parse_palette(palette)
     fill = None if background in BACKGROUNDS else parse_color(background, "background")
     _check(image, grid, colors)
-    pixels = np.asarray(plain(image))
+    pixels = np.asarray(upright(image))
     found = find_grid(pixels[..., :3], grid)
     blocks = sample(pixels, found)
     cells, spread = settle(pixels, found, blocks[..., :3])
@@ -79,7 +79,7 @@ def snap(
 
 def _confidence(share: float, flat: float) -> float:
     """Edges on the grid, of which chance puts 42% there, times flat cells: each alone passes where it should not."""
-    return float(np.clip((share - 0.42) / 0.5, 0, 1) * np.clip((flat - 0.5) / 0.45, 0, 1))
+    return float(np.clip((share - 0.42) / 0.5, 0, 1) * np.clip((flat - 0.7) / 0.28, 0, 1))
 
 
 def lock_palette(arts: Sequence[PixelArt], colors: int | None = None) -> Bytes:
