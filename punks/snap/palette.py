@@ -16,13 +16,13 @@ SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
 TIGHT = 0.4  # slack that splits rather than merges, to measure noise with
 NOISE = 0.58  # slack per level of noise
-SLACK = (0.6, 1.9)
+SLACK = (0.8, 1.9)
 BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
-def group(means: Floats, slack: float = TIGHT) -> Ints:
-    """Cells (N, 3) float RGB -> group number of each (N,)."""
-    owner = _leaders(means)
+def group(means: Floats, slack: float = TIGHT, start: Ints | None = None) -> Ints:
+    """Cells (N, 3) float RGB -> group number of each (N,). `start` is `leaders(means)` if they are known."""
+    owner = leaders(means) if start is None else start
     total = np.zeros((owner.max() + 1, 3), np.float32)
     np.add.at(total, owner, means)
     count = np.bincount(owner).astype(np.float32)
@@ -80,7 +80,7 @@ def _kernel(side: int, spread: float) -> Floats:
     return np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2).astype(np.float32)
 
 
-def _leaders(means: Floats) -> Ints:
+def leaders(means: Floats) -> Ints:
     """Cells closer than SAME to a busy cell join it: 576 cells -> about a hundred groups."""
     points = lab(means)
     chroma = np.hypot(points[:, 1], points[:, 2])

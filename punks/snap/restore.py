@@ -14,7 +14,7 @@ from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
 from punks.snap.level import level
-from punks.snap.palette import drift_field, group, noise_slack, values
+from punks.snap.palette import drift_field, group, leaders, noise_slack, values
 from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
@@ -112,8 +112,9 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
 def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
     """Cells without the drift that groups show, the group of each, and the slack that their noise asked for."""
     means = means - drift_field(means, group(means), grid)
-    slack = noise_slack(means, group(means))
-    return means, group(means, slack), slack
+    start = leaders(means)
+    slack = noise_slack(means, group(means, start=start))
+    return means, group(means, slack, start), slack
 
 
 def _modes(means: Floats, owner: Ints) -> Bytes:
