@@ -45,7 +45,7 @@ def upright(image: Image.Image) -> Image.Image:
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"cannot be read: {error}") from error
-    return plain(ImageOps.exif_transpose(image))
+    return plain(ImageOps.exif_transpose(image) if image.getexif() else image)
 
 
 def plain(image: Image.Image) -> Image.Image:

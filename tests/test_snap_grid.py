@@ -76,7 +76,7 @@ def _levelled(picture: np.ndarray) -> np.ndarray:
     from punks.snap.cells import sample, settle
 
     pixels = picture.round().astype(np.uint8)
-    grid = find_grid(pixels, 24)
+    grid = find_grid(Image.fromarray(pixels), 24)
     blocks = sample(pixels, grid)
     return level(settle(pixels, grid, blocks)[0], blocks)
 

@@ -35,14 +35,14 @@ def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
     Plain medians stay whole numbers and spoil comparisons; a mean alone would take in specks and second tones.
     Where blocks stand far apart, specks spoil even their median, and the pixels themselves are asked.
     """
-    core = blocks[:, :, CORE, CORE, :3]
-    off, spread, cells = _near_median(core.reshape(*core.shape[:2], -1, 3))
-    row, column = np.nonzero(((off > SPECK).sum(2) >= 2) | (spread > ODD * np.median(spread) + 0.5))
+    core = blocks[:, :, CORE, CORE, :3].transpose(0, 1, 4, 2, 3)
+    off, spread, cells = _near_median(core.reshape(*core.shape[:3], -1))
+    row, column = np.nonzero((np.count_nonzero(off > SPECK, axis=2) >= 2) | (spread > ODD * np.median(spread) + 0.5))
     if len(row):
         down = _inside(grid.rows)[row]
         along = _inside(grid.columns)[column]
-        near = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3).astype(np.float32)
-        _, own, mended = _near_median(near)
+        near = pixels[down[:, :, None], along[:, None, :], :3].reshape(1, len(row), -1, 3)
+        _, own, mended = _near_median(np.ascontiguousarray(near.swapaxes(2, 3), np.float32))
         cells[row, column], spread[row, column] = mended[0], own[0]
     return cells, spread
 
@@ -56,13 +56,13 @@ def _inside(borders: Floats) -> Ints:
 
 
 def _near_median(values: Floats) -> tuple[Floats, Floats, Floats]:
-    """(A, B, N, C) -> distance from the median (A, B, N), its median (A, B), mean of the nearer values (A, B, C)."""
-    half = values.shape[2] // 2
-    middle = np.sort(values, axis=2)[:, :, half - 1 : half + 1].mean(2, keepdims=True)
-    off = np.abs(values - middle).max(-1)
+    """(A, B, 3, N) -> distance from the median (A, B, N), its median (A, B), mean of the nearer values (A, B, 3)."""
+    half = values.shape[3] // 2
+    away = np.abs(values - np.sort(values, axis=3)[..., half - 1 : half + 1].mean(3, keepdims=True))
+    off = np.maximum(np.maximum(away[:, :, 0], away[:, :, 1]), away[:, :, 2])
     spread = np.sort(off, axis=2)[:, :, half - 1]
-    weight = off <= np.maximum(2.5 * spread, 0.01)[..., None]
-    return off, spread, (values * weight[..., None]).sum(2) / weight.sum(2)[..., None]
+    weight = (off <= np.maximum(2.5 * spread, 0.01)[..., None]).astype(np.float32)
+    return off, spread, (values @ weight[..., None])[..., 0] / weight.sum(2)[..., None]
 
 
 def flatness(blocks: Floats) -> float:
@@ -70,7 +70,7 @@ def flatness(blocks: Floats) -> float:
 
     Soft pictures, photos and noise vary as much about the middle of a cell as about its border, whatever their edges.
     """
-    light = blocks[..., :3].sum(-1).transpose(0, 2, 1, 3).reshape(BLOCKS * len(blocks), -1)
+    light = (blocks[..., 0] + blocks[..., 1] + blocks[..., 2]).transpose(0, 2, 1, 3).reshape(BLOCKS * len(blocks), -1)
     half = BLOCKS // 2
     aside = (_spread(light[half:-half]) + _spread(light[:, half:-half])) / 2
     return 1 - _spread(light) / aside if aside > 0 else 0.0
@@ -81,5 +81,5 @@ def _spread(light: Floats) -> float:
     core = light.reshape(len(light) // BLOCKS, BLOCKS, -1, BLOCKS)[:, CORE, :, CORE].transpose(0, 2, 1, 3)
     core = np.sort(core.reshape(*core.shape[:2], -1), axis=2)
     half = core.shape[2] // 2
-    off = np.abs(core - core[..., half : half + 1])
-    return float((np.partition(off, half, axis=2)[..., half] ** 2).mean())
+    off = np.sort(np.abs(core - core[..., half : half + 1]), axis=2)[..., half]
+    return float((off**2).mean())

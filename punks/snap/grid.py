@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from punks.snap.art import Bytes, Floats, edges
+from punks.snap.art import Floats, edges
 
 OFFSETS = np.arange(-8, 9) * 0.75  # px of a 512 px picture
 SCALES = np.linspace(0.98, 1.02, 9)
@@ -22,29 +23,30 @@ class Grid:
     drift: float
 
 
-def find_grid(pixels: Bytes, grid: int) -> Grid:
-    """The ideal grid, or one moved and scaled a little where far more edges lie on that. RGB uint8 (S, S, 3)."""
-    light = pixels[..., 1].astype(np.int16)
-    light += (pixels[..., 0].astype(np.int16) + pixels[..., 2]) // 2
+def find_grid(picture: Image.Image, grid: int) -> Grid:
+    """The ideal grid, or one moved and scaled a little where far more edges lie on that. Square RGB or RGBA."""
+    size, thick = picture.width, max(1, picture.width // STRIPS)
+    light = picture.convert("L")
     borders: list[Floats] = []
     on = total = 0.0
     moves: list[Floats] = []
-    for axis in (0, 1):
-        lines = light if axis else light.T
-        strips = np.add.reduceat(lines, edges(len(light), min(STRIPS, len(light)))[:-1], axis=0, dtype=np.int32)
-        gradient = np.abs(np.diff(strips, axis=1)) * (STRIPS / len(light))
+    for strips in (
+        np.asarray(light.reduce((thick, 1)), np.float32).T,
+        np.asarray(light.reduce((1, thick)), np.float32),
+    ):
+        gradient = 2 * np.abs(strips[:, 1:] - strips[:, :-1])
         # Edges stand out from their surroundings; the slopes of a soft picture do not.
-        gradient = np.maximum(gradient - _around(gradient, round(len(light) / grid)), 0)
-        profile = np.maximum(gradient - 4 * np.median(gradient) - 4, 0).sum(0)
-        found, move = _fit(profile, len(light), grid)
-        near = np.abs(np.arange(1, len(light))[:, None] - found).min(1) <= 0.21 * len(light) / grid
+        gradient = np.maximum(gradient - _around(gradient, round(size / grid)), 0)
+        profile = np.maximum(gradient - 4 * np.median(gradient[::3]) - 4, 0).sum(0)
+        found, move = _fit(profile, size, grid)
+        near = np.abs(np.arange(1, size)[:, None] - found).min(1) <= 0.21 * size / grid
         caught = float(profile[near].sum())
         borders.append(found)
         on += caught
         total += float(profile.sum())
         moves.append(move)
     off = np.concatenate(moves)
-    drift = float(np.median(np.abs(off))) * 512 / len(light) if len(off) else 0.0
+    drift = float(np.median(np.abs(off))) * 512 / size if len(off) else 0.0
     return Grid(borders[0], borders[1], on / total if total else 0.0, drift)
 
 
@@ -72,8 +74,11 @@ def _fit(profile: Floats, size: int, grid: int) -> tuple[Floats, Floats]:
 
 
 def _around(values: Floats, width: int) -> Floats:
-    """Mean over `width` along the last axis, shorter at the ends."""
-    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-    at = np.arange(int(values.shape[1]))
-    low, high = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, values.shape[1])
-    return 1.5 * (sums[:, high] - sums[:, low]) / (high - low)
+    """One and a half times the mean over about `width` along the last axis, the same to both ends."""
+    half, last = width // 2, int(values.shape[1])
+    if not 0 < half < last // 2:
+        return 1.5 * values
+    sums = np.zeros((len(values), last + 1), np.float32)
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    middle = (sums[:, 2 * half + 1 :] - sums[:, : last - 2 * half]) * (1.5 / (2 * half + 1))
+    return np.pad(middle, ((0, 0), (half, half)), mode="edge")

@@ -20,9 +20,9 @@ SLACK = (0.8, 1.9)
 BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
-def group(means: Floats, slack: float = TIGHT, start: Ints | None = None) -> Ints:
-    """Cells (N, 3) float RGB -> group number of each (N,). `start` is `leaders(means)` if they are known."""
-    owner = leaders(means) if start is None else start
+def group(means: Floats, slack: float = TIGHT) -> Ints:
+    """Cells (N, 3) float RGB -> group number of each (N,)."""
+    owner = _leaders(means)
     total = np.zeros((owner.max() + 1, 3), np.float32)
     np.add.at(total, owner, means)
     count = np.bincount(owner).astype(np.float32)
@@ -33,7 +33,7 @@ def group(means: Floats, slack: float = TIGHT, start: Ints | None = None) -> Int
         # Pairs that are each other's nearest merge at once: the same tree as one by one, in a few rounds.
         into = np.arange(len(count))
         into[second] = first
-        _, into = np.unique(into, return_inverse=True)
+        into = (np.cumsum(into == np.arange(len(count))) - 1)[into]
         owner = into[owner]
         count = np.bincount(into, weights=count).astype(np.float32)
         merged = np.zeros((len(count), 3), np.float32)
@@ -80,21 +80,23 @@ def _kernel(side: int, spread: float) -> Floats:
     return np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2).astype(np.float32)
 
 
-def leaders(means: Floats) -> Ints:
+def _leaders(means: Floats) -> Ints:
     """Cells closer than SAME to a busy cell join it: 576 cells -> about a hundred groups."""
     points = lab(means)
     chroma = np.hypot(points[:, 1], points[:, 2])
     points[:, 1:] /= (1 + 0.03 * chroma)[:, None]  # about CIE94's weight of chroma
-    norm = (points**2).sum(1)
-    near = (norm[:, None] + norm - 2 * points @ points.T) < SAME * SAME
-    order = np.argsort(-near.sum(1), kind="stable")
-    owner = np.full(len(means), -1)
-    groups = 0
-    for leader in order.tolist():
-        if owner[leader] < 0:
-            owner[near[leader] & (owner < 0)] = groups
-            groups += 1
-    return owner
+    half, ones = -0.5 * (points**2).sum(1)[:, None], np.ones((len(points), 1), np.float32)
+    near = np.hstack([points, half, ones]) @ np.hstack([points, ones, half]).T >= -0.5 * SAME * SAME
+    np.fill_diagonal(near, val=True)
+    bits = np.packbits(near, axis=1, bitorder="little")
+    order = np.argsort(-np.bitwise_count(bits).sum(1, dtype=np.intp), kind="stable")
+    packed, width = bits.tobytes(), bits.shape[1]
+    taken, found = 0, list[int]()
+    for leader in order.tolist():  # sets of cells as whole numbers, a bit each
+        if not taken >> leader & 1:
+            found.append(leader)
+            taken |= int.from_bytes(packed[leader * width : (leader + 1) * width], "little")
+    return near[found].argmax(0)
 
 
 def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:

@@ -14,7 +14,7 @@ from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
 from punks.snap.level import level
-from punks.snap.palette import drift_field, group, leaders, noise_slack, values
+from punks.snap.palette import drift_field, group, noise_slack, values
 from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
@@ -41,8 +41,8 @@ def snap(
     table = None if palette is None else parse_palette(palette)
     fill = None if background in BACKGROUNDS else parse_color(background, "background")
     _check(image, grid, colors)
-    pixels = np.asarray(upright(image))
-    found = find_grid(pixels[..., :3], grid)
+    picture = upright(image)
+    pixels, found = np.asarray(picture), find_grid(picture, grid)
     blocks = sample(pixels, found)
     cells, spread = settle(pixels, found, blocks[..., :3])
     means = cells.reshape(-1, 3)
@@ -111,10 +111,10 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
 
 def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
     """Cells without the drift that groups show, the group of each, and the slack that their noise asked for."""
-    means = means - drift_field(means, group(means), grid)
-    start = leaders(means)
-    slack = noise_slack(means, group(means, start=start))
-    return means, group(means, slack, start), slack
+    tight = group(means)
+    means = means - drift_field(means, tight, grid)
+    slack = noise_slack(means, tight)
+    return means, group(means, slack), slack
 
 
 def _modes(means: Floats, owner: Ints) -> Bytes:
