@@ -18,8 +18,8 @@ def sample(pixels: Bytes, grid: Grid) -> Floats:
     side, deep = len(grid.rows) - 1, pixels.shape[2]
     lines = pixels[rows].reshape(side * BLOCKS, 3, -1, deep)
     thin = lines[:, 0].astype(np.uint16) + lines[:, 1] + lines[:, 2]
-    lines = np.take(thin, columns, axis=1).reshape(side * BLOCKS, -1, 3, deep)
-    sums = (lines[:, :, 0] + lines[:, :, 1] + lines[:, :, 2]).astype(np.float32) / 9
+    threes = np.take(thin, columns, axis=1).reshape(-1, 3 * deep).astype(np.float32)
+    sums = threes @ np.tile(np.eye(deep, dtype=np.float32), (3, 1)) / 9  # BLAS adds short rows faster than numpy
     return sums.reshape(side, BLOCKS, side, BLOCKS, deep).transpose(0, 2, 1, 3, 4)
 
 

@@ -106,9 +106,8 @@ def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
     flat = norm[:, None] + norm - 2 * points @ points.T
     one, two = np.nonzero(np.triu(flat < REACH**2, 1))
     size = np.minimum(count[one], count[two])
-    smaller = [size <= cells for cells, _, _ in RADII]
-    radius = np.select(smaller, [row[1] for row in RADII])
-    levels = np.select(smaller, [row[2] for row in RADII])
+    row = np.searchsorted([cells for cells, _, _ in RADII], size)
+    radius, levels = np.array([pair for _, *pair in RADII])[row].T
     gap = ciede2000(points[one], points[two])
     noise = np.sqrt(((middle[one] - middle[two]) ** 2).sum(1)) / levels
     ratio = np.minimum(gap / radius / np.sqrt(slack), np.maximum(noise, gap / FAR) / slack)
