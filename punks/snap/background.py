@@ -16,7 +16,8 @@ def find_background(means: Floats, owner: Ints, side: int, slack: float = 1.0) -
     """(N, 3) RGB, groups (N,) -> mask (side, side) grown from the border's main colour, and whether it is plain.
 
     A cell joins where it is near to the mean of the background around it: drift is followed, steps are not. Groups
-    of many cells with a colour of their own stay out: stripes and checkers are not noise. `slack` is the grouping's.
+    of many cells with a colour of their own stay out: stripes and checkers are not noise. `slack` is the grouping's:
+    noise widens what joins.
     """
     frame = np.ones((side, side), bool)
     frame[1:-1, 1:-1] = False
@@ -44,7 +45,7 @@ def find_background(means: Floats, owner: Ints, side: int, slack: float = 1.0) -
         away = ciede2000(lab(picture[edge]), lab(local))
         alone = _beside(mask)[edge] >= 3
         faint = np.sqrt(((picture[edge] - local) ** 2).sum(1)) < 2 * LEVELS * slack
-        joins = (away < np.where(alone, ALONE * slack, STEP)) | (alone & faint)
+        joins = (away < np.where(alone, ALONE * slack, STEP * np.sqrt(slack))) | (alone & faint)
         if not joins.any():
             break
         mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
