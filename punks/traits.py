@@ -181,16 +181,18 @@ def gather(values: Mapping[str, Any], base: Traits | None = None) -> dict[str, A
 
 
 def color_of(words: str) -> str | None:
-    """The colour that these words name, as `#rrggbb` or a CSS name; None where they name none, or a pattern."""
+    """The colour that these words name, the training's own or else CSS's; None where they name none, or a pattern."""
     if any(word in PATTERNS[1:] for word in _words(words)):
         return None
     if code := _HEX.search(words):
         return code[1].lower()
     name = " ".join(word for word in _words(words) if word not in ("solid", "background"))
+    if name in COLORS:
+        return COLORS[name]
     try:
         parse_color(name.replace(" ", ""))
     except RecipeError:
-        return COLORS.get(name)
+        return None
     return name.replace(" ", "")
 
 

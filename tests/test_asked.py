@@ -59,7 +59,7 @@ def test_with_all_options_off_the_picture_is_what_plain_diffusers_paints(studio:
 
 def test_traits_decide_what_nothing_else_does():
     built = Recipe(traits=TRAITS, seed=1)
-    assert (built.prompt, built.background, built.eyes) == (CAPTION, "teal", "green")
+    assert (built.prompt, built.background, built.eyes) == (CAPTION, "#148a8c", "green")
     assert Recipe.from_json(built.to_json()) == built
     assert Recipe(prompt="a cat", traits=TRAITS, background="keep", eyes="blue", seed=1) == built.replace(
         prompt="a cat", background="keep", eyes="blue"
@@ -206,7 +206,7 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     assert "punks: a.png: traits.wear: the training knows no 'gold crwn'; did you mean 'gold crown'?" in said
     made = read_recipe(first)
     assert made.prompt == CAPTION.replace("crown", "crwn")
-    assert (made.background, made.eyes) == ("teal", "green")
+    assert (made.background, made.eyes) == ("#148a8c", "green")
     changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara"]
     assert main(["generate", "--recipe", str(first), *changes, "-o", str(second)]) == 0
     changed = read_recipe(second)

@@ -25,6 +25,7 @@ from punks.batch.metadata import metadata, rarity, rarity_table, write_metadata
 from punks.batch.traits_file import parse_collection, read_collection
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.recipe import Recipe
+from punks.traits import color_of
 
 NIGHT = """
 count = 200
@@ -224,7 +225,7 @@ def test_jobs_have_the_caption_as_prompt_a_seed_each_and_their_traits(night: Col
         drawn = jobs.values(job.number)
         assert job.recipe.variant == "demo"
         assert job.recipe.num_inference_steps == 4
-        assert job.recipe.background == drawn["background"]
+        assert job.recipe.background == color_of(drawn["background"])
         tags = job.recipe.prompt.split(", ")
         assert tags[0] == f"portrait of bespoke punk {drawn['subject']}"
         style = {"long": "long hair", "afro": "afro"}[drawn["hair style"]]

@@ -75,10 +75,11 @@ def test_a_training_colour_s_own_code_gets_its_name():
 @pytest.mark.parametrize(
     ("words", "color"),
     [
-        ("teal", "teal"),
-        ("light blue", "lightblue"),
+        ("teal", "#148a8c"),
+        ("navy", "navy"),
+        ("light sea green", "lightseagreen"),
         ("Bright neon green", "#6ae745"),
-        ("solid teal background", "teal"),
+        ("solid teal background", "#148a8c"),
         ("sea green (#2E8B57)", "#2e8b57"),
         ("blue and red split", None),
         ("a sunset over the sea", None),
