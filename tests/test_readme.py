@@ -47,4 +47,4 @@ def test_every_variant_is_in_the_table():
 
 
 def test_it_stays_short():
-    assert len(README.splitlines()) < 150
+    assert len(README.splitlines()) < 160
