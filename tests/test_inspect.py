@@ -94,6 +94,20 @@ def test_strength_is_the_norm_of_the_scaled_product(dtype: torch.dtype, tmp_path
     assert [block["least"], block["most"], block["mean"]] == pytest.approx([min(want), max(want), sum(want) / 2], 1e-4)
 
 
+def test_a_file_in_which_every_module_has_its_own_rank_fits_on_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    modules = list(shapes("sd15-perfect", only="attn1_to"))
+    made: dict[str, Any] = {}
+    for rank, name in enumerate(modules, 1):
+        made |= tensors({name: shapes("sd15-perfect")[name]}, rank, rank / 3)
+    save_file(made, tmp_path / "x.safetensors")
+    assert main(["inspect", str(tmp_path / "x.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert f"1/2/3/4 and {len(modules) - 4} more" in said
+    assert max(map(len, said.splitlines())) < 220
+
+
 def test_the_hash_is_verified(perfect: Path):
     assert inspected(perfect)["hash"] == "unknown"
     raw = perfect.read_bytes()

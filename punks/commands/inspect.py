@@ -11,7 +11,7 @@ from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any, cast
 
 from punks.errors import LoraError
-from punks.lora.training_runs import text
+from punks.lora.training_runs import several, text
 from punks.variants import VARIANTS
 
 if TYPE_CHECKING:  # numpy takes time that the other commands need not spend
@@ -126,7 +126,6 @@ def _facts(found: "Inspection") -> list[str]:
     from punks.inspection.parameters import shown
 
     file, known = found.file, found.parameters
-    ranks = "/".join(map(str, file.ranks)) or "unknown"
     name = known.get("sd_model_name")
     hashes = {
         "verified": "sshs_model_hash is verified",
@@ -136,7 +135,7 @@ def _facts(found: "Inspection") -> list[str]:
     }
     return [
         ", ".join(f"{network} ({count})" for network, count in file.networks.items()) or "unknown",
-        f"{ranks}, {shown(known, 'network_alpha')}",
+        f"{shown(known, 'network_dim')}, {shown(known, 'network_alpha')}",
         ", ".join(sorted(set(file.dtypes.values()))),
         f"{shown(known, 'epoch')} of {shown(known, 'num_epochs')}, step {shown(known, 'steps')} of "
         f"{shown(known, 'max_train_steps')}",
@@ -147,6 +146,7 @@ def _facts(found: "Inspection") -> list[str]:
 
 
 def _chart(found: "Inspection") -> list[str]:
+    from punks.inspection.parameters import UNKNOWN
     from punks.inspection.strengths import bars
 
     try:
@@ -161,7 +161,8 @@ def _chart(found: "Inspection") -> list[str]:
     varies = len({(*block.ranks, *block.alphas) for block in found.blocks}) > 1
     rows: list[tuple[str, ...]] = []
     for block, bar in zip(found.blocks, bars(found.blocks, _BAR, unicode=unicode), strict=True):
-        own = f"rank {'/'.join(map(str, block.ranks))}, alpha {'/'.join(f'{a:g}' for a in block.alphas) or 'unknown'}"
+        alphas = several([f"{alpha:g}" for alpha in block.alphas]) if block.alphas else UNKNOWN
+        own = f"rank {several(block.ranks)}, alpha {alphas}"
         figures = f"{block.mean:.3g} ({block.least:.3g} to {block.most:.3g})"
         rows.append((block.name, bar, figures, own if varies else ""))
     return lines + _rows(rows)

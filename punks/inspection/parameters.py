@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from punks.lora.file import LoraFile
-from punks.lora.training_runs import ELEVEN, Value, said, text
+from punks.lora.training_runs import ELEVEN, Value, said, several, text
 
 UNKNOWN = "unknown"
 
@@ -73,11 +73,11 @@ def parameters(file: LoraFile, alphas: list[float]) -> dict[str, Value]:
     if file.family:
         found["base"] = file.family
     if file.ranks:
-        found["network_dim"] = _one(file.ranks)
+        found["network_dim"] = several(file.ranks)
         networks = dict.fromkeys(re.sub(r" \d$", "", name) for name in sorted(file.networks))
         found["networks"] = " and ".join(networks)
     if alphas:
-        found["network_alpha"] = _one([_number(repr(alpha)) for alpha in alphas])
+        found["network_alpha"] = several([_number(f"{alpha:g}") for alpha in alphas])
     return found
 
 
@@ -145,12 +145,7 @@ def _datasets(raw: str) -> dict[str, Value]:
                 if key not in _MEASURED:
                     name = _OPTIONS.get(key, key)
                     values.setdefault(name, []).append(value(name, str(entry)))
-    return {name: _one(found) for name, found in values.items()}
-
-
-def _one(found: list[Any]) -> Value:
-    different = list(dict.fromkeys(found))
-    return different[0] if len(different) == 1 else "/".join(text(each) for each in different)
+    return {name: several(found) for name, found in values.items()}
 
 
 def _telling(name: str) -> tuple[int, str]:

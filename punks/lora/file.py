@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from punks.errors import LoraError
-from punks.lora.training_runs import RUNS
+from punks.lora.training_runs import RUNS, several
 from punks.variants import VARIANTS, Variant
 from punks.weights import fault
 
@@ -125,8 +125,8 @@ class LoraFile:
         """In words: kind, family, rank and how many modules."""
         if not self.factors:
             return self.kind
-        rank = "/".join(map(str, self.ranks))
-        return f"{self.kind} for {self.family or 'an unknown base'}, rank {rank}, {len(self.factors)} modules"
+        family, rank = self.family or "an unknown base", several(self.ranks)
+        return f"{self.kind} for {family}, rank {rank}, {len(self.factors)} modules"
 
     def claim(self) -> tuple[Variant, int] | None:
         """The variant and epoch that the file's name stands for."""
@@ -203,5 +203,5 @@ def check(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> None:
         if dim is not None and file.ranks != [dim]:
             raise refuse(
                 f"its name says epoch {epoch} of {row.name}, which was trained at network_dim {dim}, "
-                f"but it has rank {'/'.join(map(str, file.ranks))}"
+                f"but it has rank {several(file.ranks)}"
             )

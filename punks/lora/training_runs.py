@@ -4,7 +4,7 @@ A parameter that is not in a row is unknown; None and False are kohya's words fo
 analysis of three runs, which found eleven changes beside the base between the one that works and sdxl-current.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -97,3 +97,12 @@ def said(name: str) -> str:
 def text(value: Value) -> str:
     """A value for people: None and False are `none` and `no`."""
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def several(found: Sequence[Value]) -> Value:
+    """The value that all have; else the different ones, of which a line holds four."""
+    different = list(dict.fromkeys(found))
+    if len(different) == 1:
+        return different[0]
+    more = len(different) - 4
+    return "/".join(text(each) for each in different[:4]) + (f" and {more} more" if more > 0 else "")
