@@ -22,19 +22,24 @@ ASYNC = {"Prefer": "respond-async"}
 UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
 
 
+def started(service: Cog, name: str) -> None:
+    """Until a prediction has done a step: Cog forgets a cancel that comes before its worker has begun."""
+    until(lambda: any(" 1/" in line and f'"{name}"' in line for line in service.log.splitlines()))
+
+
 def test_webhooks_tell_the_course_of_an_async_prediction(service: Cog):
     with receiver() as hook:
         body = {"id": "hooked", "input": QUICK | {"num_inference_steps": 3}, "webhook": hook.url}
         response = service.ask("POST", "/predictions", json=body, headers=ASYNC)
         assert (response.status_code, response.json()) == (202, {"id": "hooked", "status": "starting"})
-        until(lambda: hook.bodies and hook.bodies[-1]["status"] == "succeeded")
-    states = [one["status"] for one in hook.bodies]
-    assert states == sorted(states)  # processing, ..., succeeded
-    assert states.count("succeeded") == 1
+        (last,) = until(lambda: [one for one in hook.bodies if one["status"] == "succeeded"])
+    # Cog sends the last two at once, and either may arrive first
+    before = [one for one in hook.bodies if one is not last]
+    assert hook.bodies[0] in before
+    assert {one["status"] for one in before} == {"processing"}
     assert {one["id"] for one in hook.bodies} == {"hooked"}
-    logs = [one.get("logs", "") for one in hook.bodies]
+    logs = [one.get("logs", "") for one in [*before, last]]
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(logs))
-    last = hook.bodies[-1]
     output = last["output"][0] if isinstance(last["output"], list) else last["output"]
     assert output == service.output(num_inference_steps=3)
     assert last["metrics"]["images"] == 1
@@ -49,6 +54,7 @@ def test_put_with_one_id_paints_once(service: Cog):
         assert again.json()["id"] == "once"
         other = service.http.put("/predictions/once", json=body | {"id": "twice"}, headers=ASYNC)
         assert other.status_code == 422
+        started(service, "once")
         assert service.http.post("/predictions/once/cancel").status_code == 200
         until(lambda: hook.bodies)
         service.wait_idle()
@@ -60,6 +66,7 @@ def test_a_busy_server_says_so_and_stays_healthy(service: Cog):
     refused = service.http.post("/predictions", json={"input": QUICK})
     assert (refused.status_code, refused.json()["error"][:11]) == (409, "At capacity")
     assert service.health() == "BUSY"
+    started(service, "busy")
     service.http.post("/predictions/busy/cancel")
     service.wait_idle()
     assert service.health() == "READY"
