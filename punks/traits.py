@@ -18,6 +18,7 @@ from punks.prompts import SUBJECT
 from punks.snap.color import ciede2000, lab
 
 SUBJECTS = ("lady", "lad")
+TRAITS_ONLY = frozenset({"subject", "hair", "skin", "wear"})  # eyes and background are fields of a recipe too
 PATTERNS = ("solid", "checkered", "gradient", "split", "striped")
 # what a caption calls a colour; the codes say which name is nearest to a colour that has none
 COLORS = {
@@ -170,7 +171,7 @@ def gather(values: Mapping[str, Any], base: Traits | None = None) -> dict[str, A
     what the values change, but for what no caption says (`keep`, `solid`, `transparent`).
     """
     given = dict(values)
-    if base is None and not {"subject", "hair", "skin", "wear"} & given.keys():
+    if base is None and not TRAITS_ONLY & given.keys():
         return given
     own = {one.name: given.pop(one.name) for one in fields(Traits) if given.get(one.name) not in PICTURE_ONLY}
     if own:

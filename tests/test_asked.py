@@ -212,6 +212,9 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     changed = read_recipe(second)
     assert changed.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
     assert (changed.background, changed.eyes) == ("solid", "brown")
+    assert main(["generate", "--recipe", str(first), "--background", "lime", "-o", str(tmp_path / "c.png")]) == 0
+    alone = read_recipe(tmp_path / "c.png")
+    assert alone == made.replace(background="lime")  # the same painting, on another background
     capsys.readouterr()
     assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2
     assert "traits.subject: None is not allowed; use lady or lad" in capsys.readouterr().err

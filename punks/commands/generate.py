@@ -12,7 +12,7 @@ from punks import variants, weights
 from punks.errors import ImageError, RecipeError
 from punks.recipe import Recipe, bounds
 from punks.start import picture_hash
-from punks.traits import SUBJECTS, Traits, gather
+from punks.traits import SUBJECTS, TRAITS_ONLY, Traits, gather
 
 _SHORT = {
     "num_inference_steps": "--steps",
@@ -38,7 +38,7 @@ def add(subparsers: Any) -> None:
     traits = parser.add_argument_group(
         "traits",
         "What the portrait shows, in place of a prompt: said to the model in the words of its training. `punks traits` "
-        "lists them. --eyes and --background are traits beside these, and are given to the picture besides.",
+        "lists them. --eyes and --background beside these are traits too; alone they change only the picture.",
     )
     subject = traits.add_mutually_exclusive_group()
     for name in SUBJECTS:
@@ -140,7 +140,9 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         row = variants.variant(given.get("variant", recipe.variant))
         if row.name != recipe.variant:  # an epoch means something only to its own variant
             given.setdefault("epoch", row.epoch)
-        return recipe.replace(**gather(given, given.get("traits", recipe.traits)))
+        # eyes and background alone change the picture, not what is painted
+        base = recipe.traits if TRAITS_ONLY & given.keys() else None
+        return recipe.replace(**gather(given, given.get("traits", base)))
     given = gather(given, given.get("traits"))
     if "prompt" not in given and "traits" not in given:
         args.usage_error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
