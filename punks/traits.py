@@ -188,13 +188,12 @@ def color_of(words: str) -> str | None:
     if code := _HEX.search(words):
         return code[1].lower()
     name = " ".join(word for word in _words(words) if word not in ("solid", "background"))
-    if name in COLORS:
-        return COLORS[name]
+    color = COLORS.get(name, name.replace(" ", ""))
     try:
-        parse_color(name.replace(" ", ""))
+        parse_color(color)
     except RecipeError:
         return None
-    return name.replace(" ", "")
+    return color
 
 
 def _check(name: str, value: object) -> None:
