@@ -119,21 +119,14 @@ class Traits:
         """The traits of a dict, of a JSON object in a text, or as they are. Raises RecipeError."""
         if isinstance(value, Traits):
             return value
+        values = value
         if isinstance(value, str):
-            return cls.from_json(value)
-        if not isinstance(value, dict):
-            raise RecipeError("traits", value, _EXAMPLE)
-        return cls.from_dict(value)  # pyright: ignore[reportUnknownArgumentType]
-
-    @classmethod
-    def from_json(cls, text: str) -> "Traits":
-        """The traits of a JSON object. Raises RecipeError."""
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RecipeError("traits", text, f"it is not JSON ({error})") from error
+            try:
+                values = json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise RecipeError("traits", value, f"it is not JSON ({error})") from error
         if not isinstance(values, dict):
-            raise RecipeError("traits", values, _EXAMPLE)
+            raise RecipeError("traits", value, _EXAMPLE)
         return cls.from_dict(values)  # pyright: ignore[reportUnknownArgumentType]
 
     def caption(self) -> str:

@@ -143,10 +143,10 @@ def test_bad_traits_are_refused_by_the_name_of_the_field(values: dict[str, Any],
 @pytest.mark.parametrize("text", ["{", "[]", "3", "lady"])
 def test_what_is_no_json_object_is_refused(text: str):
     with pytest.raises(RecipeError, match="traits: "):
-        Traits.from_json(text)
+        Traits.of(text)
 
 
 def test_worn_things_are_a_list_or_a_text_with_commas():
-    listed = Traits.from_json('{"subject": "lad", "wear": ["gold chain", "beard"]}')
+    listed = Traits.of('{"subject": "lad", "wear": ["gold chain", "beard"]}')
     assert listed == Traits.from_dict({"subject": "lad", "wear": "gold chain, beard"})
     assert listed.caption() == "portrait of bespoke punk lad, wearing gold chain, beard"
