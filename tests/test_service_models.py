@@ -7,7 +7,6 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
@@ -56,22 +55,19 @@ def test_a_failed_load_leaves_the_studio_as_it_was(monkeypatch: pytest.MonkeyPat
 def test_switches_of_base_and_lora_leak_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_VRAM_GB", "0.001")
     studio = Studio()
-    sizes: list[int] = []
     tensors: list[int] = []
     first = None
-    for switch in range(20):  # script/fuzz does 50
+    for switch in range(20):  # bench/service.py does 50 and reads the memory
         name = ("tiny", "tiny-xl")[switch % 2]
         painter = studio.painter(name)
         painter.use_lora(recipe(variant=name, epoch=1 + switch % 2))
         if switch % 4 == 3:
             gc.collect()
-            sizes.append(psutil.Process().memory_info().rss)
             tensors.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
             picture = studio.generate(recipe(variant="tiny")).painting.tobytes()
             first = first or picture
             assert picture == first
     assert max(tensors[1:]) <= tensors[0] * 1.01
-    assert min(sizes[3:]) - min(sizes[:2]) < 40e6
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
