@@ -15,6 +15,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
 
 SIZES = (24, 4096)
+_CODE = np.array([1 << 16, 1 << 8, 1], np.uint32)  # 0xrrggbb, which sorts as (r, g, b) does
 
 
 def edges(size: int, grid: int) -> Ints:
@@ -57,5 +58,5 @@ def palette_of(cells: Bytes) -> Bytes:
     flat = cells.reshape(-1, cells.shape[-1])
     if flat.shape[1] == 4:
         flat = flat[flat[:, 3] > 0]
-    colors, counts = np.unique(flat[:, :3], axis=0, return_counts=True)
-    return colors[np.argsort(-counts, kind="stable")]
+    codes, counts = np.unique(flat[:, :3].astype(np.uint32) @ _CODE, return_counts=True)
+    return codes[np.argsort(-counts, kind="stable")].astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:]

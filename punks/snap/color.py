@@ -34,9 +34,7 @@ def ciede2000(one: Floats, two: Floats) -> Floats:
     c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
     h1, h2 = np.arctan2(b1, a1), np.arctan2(b2, a2)
     turn = (h2 - h1 + np.pi) % (2 * np.pi) - np.pi
-    gray = c1 * c2 == 0
-    turn = np.where(gray, 0, turn)
-    hue = np.where(gray, h1 + h2, h1 + turn / 2)
+    hue = h1 + turn / 2  # of a gray and a colour anything: it only weighs dh, which is 0 there
     dh = 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
     dl, dc = l2 - l1, c2 - c1
     lm, cm = (l1 + l2) / 2, (c1 + c2) / 2

@@ -11,6 +11,7 @@ from punks.snap.color import ciede2000, lab
 # an outlier of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py. They are
 # scaled by `slack`: levels as it is, as noise is in levels; CIEDE2000 by its root, as what the eye tells apart stays.
 RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
+_UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
@@ -21,10 +22,9 @@ BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
 def group(means: Floats, slack: float = TIGHT) -> Ints:
-    """Cells (N, 3) float RGB -> group number of each (N,)."""
+    """Cells (N, 3) float RGB -> group number of each (N,), merged as far as `slack` allows."""
     owner = _leaders(means)
-    total = np.zeros((owner.max() + 1, 3), np.float32)
-    np.add.at(total, owner, means)
+    total = _sums(means, owner)
     count = np.bincount(owner).astype(np.float32)
     while len(count) > 1:
         first, second = _closest(total / count[:, None], count, slack)
@@ -36,10 +36,12 @@ def group(means: Floats, slack: float = TIGHT) -> Ints:
         into = (np.cumsum(into == np.arange(len(count))) - 1)[into]
         owner = into[owner]
         count = np.bincount(into, weights=count).astype(np.float32)
-        merged = np.zeros((len(count), 3), np.float32)
-        np.add.at(merged, into, total)
-        total = merged
+        total = _sums(total, into)
     return owner
+
+
+def _sums(rows: Floats, owner: Ints) -> Floats:
+    return np.stack([np.bincount(owner, column) for column in rows.T], -1).astype(np.float32)
 
 
 def noise_slack(means: Floats, owner: Ints) -> float:
@@ -52,10 +54,12 @@ def noise_slack(means: Floats, owner: Ints) -> float:
 
 
 def values(means: Floats, owner: Ints) -> Floats:
-    """The colour of each group: the median of its cells. (N, 3), (N,) -> (K, 3)."""
-    order = np.argsort(owner, kind="stable")
-    parts = np.split(means[order], np.cumsum(np.bincount(owner))[:-1])
-    found = np.stack([np.median(part, axis=0) for part in parts])
+    """The colour of each group: the median of its cells, channel by channel. (N, 3), (N,) -> (K, 3)."""
+    count = np.bincount(owner)
+    first = np.cumsum(count) - count
+    order = np.lexsort((means.T, np.broadcast_to(owner, (3, len(owner)))))
+    ranked = np.take_along_axis(means.T, order, axis=1)
+    found = (ranked[:, first + (count - 1) // 2] + ranked[:, first + count // 2]).T / 2
     found[found.max(axis=1) <= BLACK] = 0
     return np.clip(found, 0, 255)
 
@@ -81,7 +85,7 @@ def _kernel(side: int, spread: float) -> Floats:
 
 
 def _leaders(means: Floats) -> Ints:
-    """Cells closer than SAME to a busy cell join it: 576 cells -> about a hundred groups."""
+    """Cells closer than SAME to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
     points = lab(means)
     chroma = np.hypot(points[:, 1], points[:, 2])
     points[:, 1:] /= (1 + 0.03 * chroma)[:, None]  # about CIE94's weight of chroma
@@ -104,10 +108,10 @@ def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
     points = lab(middle)
     norm = (points**2).sum(1)
     flat = norm[:, None] + norm - 2 * points @ points.T
-    one, two = np.nonzero(np.triu(flat < REACH**2, 1))
-    size = np.minimum(count[one], count[two])
-    row = np.searchsorted([cells for cells, _, _ in RADII], size)
-    radius, levels = np.array([pair for _, *pair in RADII])[row].T
+    one, two = np.nonzero(flat < REACH**2)
+    one, two = one[one < two], two[one < two]
+    row = np.searchsorted(_UP_TO, np.minimum(count[one], count[two]))
+    radius, levels = _RADIUS[row], _LEVELS[row]
     gap = ciede2000(points[one], points[two])
     noise = np.sqrt(((middle[one] - middle[two]) ** 2).sum(1)) / levels
     ratio = np.minimum(gap / radius / np.sqrt(slack), np.maximum(noise, gap / FAR) / slack)
