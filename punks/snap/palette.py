@@ -15,15 +15,14 @@ _UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
-TIGHT = 0.4  # slack that splits rather than merges, to measure noise with
-NOISE = 0.58  # slack per level of noise
+NOISE = 0.6  # slack per level of noise
 SLACK = (0.8, 1.9)
 BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
-def group(means: Floats, slack: float = TIGHT) -> Ints:
+def group(means: Floats, slack: float) -> Ints:
     """Cells (N, 3) float RGB -> group number of each (N,), merged as far as `slack` allows."""
-    owner = _leaders(means)
+    owner = alike(means)
     total = _sums(means, owner)
     count = np.bincount(owner).astype(np.float32)
     while len(count) > 1:
@@ -84,7 +83,7 @@ def _kernel(side: int, spread: float) -> Floats:
     return np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2).astype(np.float32)
 
 
-def _leaders(means: Floats) -> Ints:
+def alike(means: Floats) -> Ints:
     """Cells closer than SAME to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
     points = lab(means)
     chroma = np.hypot(points[:, 1], points[:, 2])

@@ -14,7 +14,7 @@ from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
 from punks.snap.level import level
-from punks.snap.palette import drift_field, group, noise_slack, values
+from punks.snap.palette import alike, drift_field, group, noise_slack, values
 from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
@@ -111,7 +111,7 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
 
 def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
     """Cells without the drift that groups show, the group of each, and the slack that their noise asked for."""
-    tight = group(means)
+    tight = alike(means)
     means = means - drift_field(means, tight, grid)
     slack = noise_slack(means, tight)
     return means, group(means, slack), slack
