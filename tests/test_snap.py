@@ -189,6 +189,23 @@ def test_a_gradient_background_is_kept() -> None:
     assert difference(art.cells, cells).max() < 3.5
 
 
+def test_a_cloud_is_background_and_a_pixel_of_its_colour_is_not() -> None:
+    """Both differ from the background by the same; only the pixel has edges."""
+    pixels = np.asarray(painted(portrait(), 3), np.float32)
+    y, x = np.mgrid[:512, :512]
+    tint = np.array([24, 18, -8])
+    for row, column in ((1, 1), (3, 21)):
+        middle = (np.array([row, column]) + 0.5) * 512 / 24
+        pixels += np.exp(-(((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * 15**2)))[..., None] * tint
+    borders = np.rint(np.arange(25) * 512 / 24).astype(int)
+    pixels[borders[3] : borders[4], borders[2] : borders[3]] += tint
+    art = snap(Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)))
+    assert (art.cells[1, 1] == art.cells[0, 0]).all()
+    assert (art.cells[3, 21] == art.cells[0, 0]).all()
+    assert difference(art.cells[3, 2], art.cells[0, 0]) > 5
+    assert not art.background[3, 2]
+
+
 def test_backgrounds() -> None:
     picture = painted(portrait(), 7)
     solid = snap(picture, background="solid")

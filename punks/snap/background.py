@@ -3,22 +3,33 @@
 import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
+from punks.snap.cells import CORE
 from punks.snap.color import ciede2000, lab
 
 STEP = 4.0  # CIEDE2000 from the background nearby
 ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
 WIDE = 5.0  # 95% of a plain background lies this near to its own colour
 LEVELS = 8.0  # in RGB, what a group of its own is away from the background
+SEAM = 0.7  # of the step between two colours is at their border: 93% and more, 65% under heavy blur, of drift a third
+CLOUD = 15.0  # CIEDE2000 that drift may be off the background nearby
+# to a cell's neighbour, and the blocks of both that face their border, of which the outermost are blurred
+FACING = (
+    ((-1, 0), (1, CORE), (-2, CORE)),
+    ((1, 0), (-2, CORE), (1, CORE)),
+    ((0, -1), (CORE, 1), (CORE, -2)),
+    ((0, 1), (CORE, -2), (CORE, 1)),
+)
 LEAST = 0.12  # of the cells, less is no background
 
 
-def find_background(means: Floats, owner: Ints, side: int, slack: float = 1.0) -> tuple[Bools, bool]:
-    """(N, 3) RGB, groups (N,) -> mask (side, side) grown from the border's main colour, and whether it is plain.
+def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1.0) -> tuple[Bools, bool]:
+    """(N, 3) RGB, groups (N,), blocks -> mask (side, side) grown from the border's main colour, whether it is plain.
 
-    A cell joins where it is near to the mean of the background around it: drift is followed, steps are not. Groups
-    of many cells with a colour of their own stay out: stripes and checkers are not noise. `slack` is the grouping's:
-    noise widens what joins.
+    A cell joins where it is near to the mean of the background around it, or where no edge parts it from that: drift
+    is followed, steps are not. Groups of many cells with a colour of their own stay out: stripes and checkers are not
+    noise. `slack` is the grouping's: noise widens what joins.
     """
+    side = len(blocks)
     frame = np.ones((side, side), bool)
     frame[1:-1, 1:-1] = False
     frame[-3:] = False  # shoulders reach the lower border
@@ -46,11 +57,29 @@ def find_background(means: Floats, owner: Ints, side: int, slack: float = 1.0) -
         alone = _beside(mask)[edge] >= 3
         faint = np.sqrt(((picture[edge] - local) ** 2).sum(1)) < 2 * LEVELS * slack
         joins = (away < np.where(alone, ALONE * slack, STEP * np.sqrt(slack))) | (alone & faint)
+        joins |= (away < CLOUD) & (_seam(mask, edge, blocks) < SEAM)
         if not joins.any():
             break
         mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
     away = ciede2000(lab(picture[mask]), colour)
-    return mask, bool(np.percentile(away, 95) < WIDE and (core & mask).sum() > 0.4 * mask.sum())
+    return mask, bool(np.percentile(away, 95) < WIDE * slack and (core & mask).sum() > 0.4 * mask.sum())
+
+
+def _seam(mask: Bools, edge: Bools, blocks: Floats) -> Floats:
+    """For each cell of `edge`, which share of the step from its neighbours in the mask is seen at their border."""
+    row, column = np.nonzero(edge)
+    held = np.pad(mask, 1)
+    near, whole = np.zeros((2, len(row)), np.float32)
+    for (down, along), facing, opposite in FACING:
+        at = np.flatnonzero(held[row + down + 1, column + along + 1])
+        if not len(at):
+            continue
+        own, other = blocks[row[at], column[at], ..., :3], blocks[row[at] + down, column[at] + along, ..., :3]
+        step = np.median(own[:, CORE, CORE], axis=(1, 2)) - np.median(other[:, CORE, CORE], axis=(1, 2))
+        seen = own[:, *facing].mean(1) - other[:, *opposite].mean(1)
+        near[at] += (seen * step).sum(1)
+        whole[at] += (step**2).sum(1)
+    return near / np.maximum(whole, 1e-6)
 
 
 def _reach(seed: Bools, allowed: Bools) -> Bools:

@@ -57,7 +57,7 @@ def snap(
         owner = owner.ravel()
     else:
         means, owner, slack = _groups(level(cells, blocks).reshape(-1, 3), grid)
-    mask, is_plain = find_background(means, owner, grid, max(1.0, slack))
+    mask, is_plain = find_background(means, owner, blocks, max(1.0, slack))
     if clear.any():  # what is transparent is the background
         mask = clear.reshape(grid, grid)
     whole = mask if background == "keep" or clear.any() else whole_background(mask, means, owner, grid)
