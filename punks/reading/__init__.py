@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from punks.reading.eyes import repaint_eyes
 from punks.reading.face import Eyes, Skin, find_face
+from punks.reading.hair import Hair, find_hair
 from punks.reading.names import colour_name, skin_name
-from punks.reading.parts import Background, Hair, find_background, find_hair, find_strays
+from punks.reading.parts import Background, find_background, find_strays
 from punks.reading.picture import picture
 from punks.snap.art import Bools, Bytes, PixelArt
 
