@@ -10,7 +10,7 @@ STEP = 4.0  # CIEDE2000 from the background nearby
 ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
 WIDE = 5.0  # 95% of a plain background lies this near to its own colour
 LEVELS = 8.0  # in RGB, what a group of its own is away from the background
-SEAM = 0.7  # of the step between two colours is at their border: 93% and more, 65% under heavy blur, of drift a third
+SEAM = 0.65  # of the step between two colours is at their border: 93% and more, 65% under heavy blur, of drift a third
 CLOUD = 15.0  # CIEDE2000 that drift may be off the background nearby
 # to a cell's neighbour, and the blocks of both that face their border, of which the outermost are blurred
 FACING = (
@@ -48,7 +48,7 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
     own = (size >= 6) & bold
     barred = own[owner].reshape(side, side)
     for _ in range(2 * side):
-        edge = _grow(mask) & ~mask & ~barred
+        edge = _grow(mask) & ~mask
         if not edge.any():
             break
         near = _box(np.dstack([picture * mask[..., None], mask.astype(np.float32)]))[edge]
@@ -57,7 +57,7 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
         alone = _beside(mask)[edge] >= 3
         faint = np.sqrt(((picture[edge] - local) ** 2).sum(1)) < 2 * LEVELS * slack
         joins = (away < np.where(alone, ALONE * slack, STEP * np.sqrt(slack))) | (alone & faint)
-        joins |= (away < CLOUD) & (_seam(mask, edge, blocks) < SEAM)
+        joins = joins & ~barred[edge] | (away < CLOUD) & (_seam(mask, edge, blocks) < SEAM)
         if not joins.any():
             break
         mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
@@ -76,7 +76,7 @@ def _seam(mask: Bools, edge: Bools, blocks: Floats) -> Floats:
             continue
         own, other = blocks[row[at], column[at], ..., :3], blocks[row[at] + down, column[at] + along, ..., :3]
         step = np.median(own[:, CORE, CORE], axis=(1, 2)) - np.median(other[:, CORE, CORE], axis=(1, 2))
-        seen = own[:, *facing].mean(1) - other[:, *opposite].mean(1)
+        seen = np.median(own[:, *facing] - other[:, *opposite], axis=1)
         near[at] += (seen * step).sum(1)
         whole[at] += (step**2).sum(1)
     return near / np.maximum(whole, 1e-6)

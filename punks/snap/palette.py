@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from punks.snap.art import Floats, Ints
+from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 
 # Under which two groups are one colour, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
@@ -13,6 +13,7 @@ from punks.snap.color import ciede2000, lab
 RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
 _UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
+FAINT = 4.0  # CIEDE2000 from the background
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
 NOISE = 0.6  # slack per level of noise
@@ -75,6 +76,12 @@ def drift_field(means: Floats, owner: Ints, side: int, spread: float = 1.5) -> F
     over = kernel @ rest.reshape(side, side, 3).transpose(2, 0, 1) @ kernel
     under = kernel @ weight.reshape(side, side) @ kernel
     return (over / (under + 1.2)).transpose(1, 2, 0).reshape(-1, 3)
+
+
+def faint(means: Floats, owner: Ints, ground: int, slack: float) -> Bools:
+    """Cells of groups of one or two that can hardly be told from a plain background's group: its holes. -> (N,)."""
+    away = ciede2000(lab(means), lab(np.median(means[owner == ground], axis=0)))
+    return (np.bincount(owner)[owner] <= 2) & (away < FAINT * np.sqrt(max(1.0, slack)))
 
 
 @lru_cache

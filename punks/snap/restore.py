@@ -14,7 +14,7 @@ from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
 from punks.snap.level import level
-from punks.snap.palette import alike, drift_field, group, noise_slack, values
+from punks.snap.palette import alike, drift_field, faint, group, noise_slack, values
 from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
@@ -64,6 +64,8 @@ def snap(
     inside = (whole if background == "solid" else mask).ravel() & ~clear
     if inside.any() and ((is_plain and not exact) or background == "solid"):
         main = int(np.bincount(owner[inside]).argmax())
+        if is_plain and not exact:
+            inside |= faint(means, owner, main, slack)
         owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
     shades = np.rint(values(means, owner)).astype(np.uint8)
     if exact:
