@@ -1,6 +1,9 @@
 """The peers that are installed, as painting -> cells. uint8 (512, 512, 3) -> uint8 (rows, columns, 3)."""
 
+import contextlib
 import importlib
+import io
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -43,6 +46,7 @@ def peers() -> dict[str, Method]:
 
         found |= {"proper-pixel-art, width 21": auto, "proper-pixel-art, known mesh": known}
     if unfake := _module("unfake"):
+        logging.getLogger("unfake.py").setLevel(logging.WARNING)  # the table is not to be talked over
 
         def unfaked(painting: np.ndarray) -> np.ndarray:
             with tempfile.TemporaryDirectory() as folder:
@@ -55,14 +59,13 @@ def peers() -> dict[str, Method]:
     if perfect := _module("perfect_pixel"):
 
         def perfected(painting: np.ndarray) -> np.ndarray:
-            return perfect.get_perfect_pixel(painting, grid_size=(24, 24), refine_intensity=0)[2]
+            with contextlib.redirect_stdout(io.StringIO()):
+                return perfect.get_perfect_pixel(painting, grid_size=(24, 24), refine_intensity=0)[2]
 
         found["perfect-pixel, 24, no refine"] = perfected
     if snapper := _module("pixel_snapper"):
 
         def snapped(painting: np.ndarray) -> np.ndarray:
-            import io
-
             packed, out = io.BytesIO(), io.BytesIO()
             Image.fromarray(painting).save(packed, "PNG")
             out.write(snapper.process_image(packed.getvalue()))
