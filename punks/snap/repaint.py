@@ -112,7 +112,7 @@ def _figure(side: int) -> Bools:
     def box(top: int, bottom: int, left: int, right: int) -> Bools:
         return (rows > top / 24) & (rows < bottom / 24) & (columns > left / 24) & (columns < right / 24)
 
-    return box(4, 17, 7, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
+    return box(4, 16, 7, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
 
 
 def _places(side: int) -> tuple[Floats, Floats]:
