@@ -13,7 +13,7 @@ from punks.snap.color import ciede2000, lab
 RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
 _UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
-FAINT = 4.0  # CIEDE2000 from the background
+FAINT = 4.0  # CIEDE2000 from a plain background, nearer than details of one or two cells are drawn
 SAME = 0.8  # colours nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
 NOISE = 0.6  # slack per level of noise
