@@ -98,6 +98,16 @@ def test_graphs_paint_what_eager_paints(pictures: int, monkeypatch: pytest.Monke
     assert paintings[0] == paintings[1]
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_a_second_gpu_paints_what_the_first_one_does(monkeypatch: pytest.MonkeyPatch):
+    paintings: list[list[bytes]] = []
+    for device in ("cuda:0", "cuda:1"):
+        monkeypatch.setenv("PUNKS_DEVICE", device)
+        recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(16)
+        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+    assert paintings[0] == paintings[1]
+
+
 def test_a_damaged_package_is_ignored_and_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

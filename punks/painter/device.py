@@ -50,19 +50,25 @@ class Clock:
         self.start()
 
 
+def recorded(device: torch.device) -> torch.cuda.Event:
+    """An event after all that was launched on this GPU, whichever GPU torch takes for the current one."""
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
 class Pace:
     """Keeps the host at most two steps ahead of the device, so that progress is true and a cancel is soon heard."""
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+        self._device = device
         self._ahead: deque[torch.cuda.Event] = deque()
 
     def step(self) -> None:
         """One denoising step was launched; waits until the step before the last one is done."""
-        if not self._cuda:
+        if self._device.type != "cuda":
             return
-        event = torch.cuda.Event()
-        event.record()
+        event = recorded(self._device)
         self._ahead.append(event)
         if len(self._ahead) > 2:
             self._ahead.popleft().synchronize()
