@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 # raised whenever what is compiled changes: older packages then fit no more
-_EDITION = 1
+_EDITION = 2
 # inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
 _HOST = {"cpp.vec_isa_ok": False}
 _OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}

@@ -10,13 +10,14 @@ change in place between replays (LoRA), they must not move.
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from punks.errors import DeviceError
@@ -35,24 +36,52 @@ def choose_engine(device: torch.device) -> str | None:
 
 
 def prepare(pipeline: Any) -> None:
-    """Lays weights out as tensor cores like them, before anything refers to them: channels last, Q, K and V as one.
+    """Lays weights out as tensor cores like them, before anything refers to them: channels last, few large products.
 
-    `to_q`, `to_k` and `to_v` become views of the joined weight, so that a LoRA written into them arrives.
+    Q, K and V are joined, so are the K and V of all blocks, which read the same words, and the projections of the
+    timestep. The weights that were joined become views of the whole, so that a LoRA written into them arrives.
     """
-    pipeline.unet.to(memory_format=torch.channels_last)
+    unet = pipeline.unet
+    unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
-    pipeline.unet.fuse_qkv_projections()
-    for module in pipeline.unet.modules():
-        if (joined := getattr(module, "to_qkv", None)) is not None:
-            _share(joined, (module.to_q, module.to_k, module.to_v))
-        elif (joined := getattr(module, "to_kv", None)) is not None:
-            _share(joined, (module.to_k, module.to_v))
+    unet.fuse_qkv_projections()
+    modules = list(unet.modules())
+    # both places are diffusers' own: what is there is applied once a call to what all blocks are given
+    unet.encoder_hid_proj = _join([module.to_kv for module in modules if hasattr(module, "to_kv")])
+    unet.register_to_config(encoder_hid_dim_type="text_proj")
+    resnets = [module for module in modules if isinstance(module, ResnetBlock2D)]
+    unet.time_embed_act = nn.Sequential(nn.SiLU(), _join([resnet.time_emb_proj for resnet in resnets]))
+    for resnet in resnets:
+        resnet.skip_time_act = True
+    for module in modules:
+        if hasattr(module, "to_qkv"):
+            _share(module.to_qkv, (module.to_q, module.to_k, module.to_v))
+        elif hasattr(module, "to_kv"):
+            _share(module.to_kv, (module.to_k, module.to_v))
 
 
-def _share(joined: Any, parts: tuple[Any, ...]) -> None:
-    rows = joined.weight.detach().split([part.weight.shape[0] for part in parts])
-    for part, view in zip(parts, rows, strict=True):
-        part.weight.data = view
+def _join(readers: list[Any]) -> nn.Linear:
+    """One Linear before several that are given the same: each then takes its own features out of what that gives."""
+    first, sizes = readers[0], [reader.out_features for reader in readers]
+    options = {"bias": first.bias is not None, "device": first.weight.device, "dtype": first.weight.dtype}
+    joined = nn.Linear(first.in_features, sum(sizes), **options)
+    for name in ("weight", "bias") if first.bias is not None else ("weight",):
+        getattr(joined, name).data = torch.cat([getattr(reader, name).detach() for reader in readers])
+    _share(joined, readers)
+    for place, reader in enumerate(readers):
+        reader.forward = functools.partial(_features, place, sizes)
+    return joined
+
+
+def _features(place: int, sizes: list[int], joined: Tensor) -> Tensor:
+    return joined.split(sizes, -1)[place]
+
+
+def _share(joined: Any, parts: Sequence[Any]) -> None:
+    sizes = [part.out_features for part in parts]
+    for name in ("weight", "bias") if joined.bias is not None else ("weight",):
+        for part, rows in zip(parts, getattr(joined, name).detach().split(sizes), strict=True):
+            getattr(part, name).data = rows
 
 
 @dataclass
