@@ -50,7 +50,8 @@ class PixelArt:
         if not low <= size <= high:
             raise RecipeError("size", size, f"{low} to {high} px")
         counts = np.diff(edges(size, len(self.cells)))
-        return Image.fromarray(self.cells.repeat(counts, axis=0).repeat(counts, axis=1))
+        # the few rows first: what is repeated last is copied row by row
+        return Image.fromarray(self.cells.repeat(counts, axis=1).repeat(counts, axis=0))
 
 
 def palette_of(cells: Bytes) -> Bytes:
