@@ -18,7 +18,7 @@ from punks import Recipe
 from punks.generate import Punk, Studio
 from punks.snap.art import edges
 from training.captions import FILLERS, prompt
-from training.dataset import make
+from training.dataset import draw_all
 from training.portraits import GRID, Traits, sample
 from training.reading import PARTS, Reading, asked, read
 from training.settings import FULL
@@ -80,7 +80,7 @@ def main() -> None:
 
 def distances(cells: NDArray[np.uint8], nearest: int = 16, levels: int = 24) -> NDArray[np.int64]:
     """In how many cells each picture (N, 24, 24, 3) differs visibly from the training portrait most like it."""
-    known = np.stack([make(FULL.seed, 0, i).cells for i in range(FULL.portraits)])
+    known = np.stack([one.cells for one in draw_all(FULL)])
     features = known.reshape(len(known), -1).astype(np.float32)
     norms = (features**2).sum(1)
     found: list[int] = []

@@ -51,11 +51,13 @@ def test_the_lora_turns_soft_portraits_into_flat_cells(studio: Studio, teal: Pun
     soft = paint(studio, lora_scale=0)
     between = paint(studio, lora_scale=0.5)
     assert spread(teal.painting) < 2 < spread(soft.painting)
-    assert spread(teal.painting) < spread(between.painting)
+    assert spread(teal.painting) < spread(between.painting) < spread(soft.painting)
     assert teal.art.has_grid
-    assert soft.art.confidence < between.art.confidence <= teal.art.confidence
+    assert not soft.art.has_grid
     assert background_gap(soft, "teal") < 20
 
 
-def test_epochs_differ(studio: Studio, teal: Punk) -> None:
-    assert not np.array_equal(paint(studio, epoch=4).painting, teal.painting)
+def test_epochs_rise(studio: Studio, teal: Punk) -> None:
+    first = paint(studio, epoch=1)
+    assert not first.art.has_grid
+    assert spread(first.painting) > spread(teal.painting)

@@ -11,7 +11,7 @@ from transformers import CLIPTextModel
 from training import kohya, models
 from training.dataset import Dataset, Tokens
 from training.loop import Loop, Report
-from training.settings import Leg, Settings
+from training.settings import Settings
 
 LORA = 9  # the number of its stage; the base's legs have 0 and up
 
@@ -87,31 +87,25 @@ def train_base(
 def train_lora(
     model: Denoiser, data: Dataset, folder: Path, checkpoint: Path | None = None, report: Report | None = None
 ) -> None:
-    """Trains a LoRA on the frozen base and writes the epochs that are kept; the last one has a second cosine."""
+    """Trains a LoRA on the frozen base and writes the epochs that are kept."""
     settings = model.settings
     torch.manual_seed(settings.seed + 1)
     modules = kohya.attach(model.unet, model.text, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    parts, last = {"punk": settings.lora.batch}, settings.lora_epochs
-    per_epoch = settings.lora.steps // last
-    finish = checkpoint.with_suffix(".finish.ckpt") if checkpoint else None
-    if not (finish and finish.exists()):
-        loop = lora_loop(model, modules, settings.lora, checkpoint)
-        for epoch in range(loop.step // per_epoch or 1, last + 1):
-            loop.run(lambda step: model.loss(*batch(model, data, parts, step, LORA)), report, epoch * per_epoch)
-            loop.use(averages=True)
-            if epoch in settings.kept_epochs and epoch != last:
-                kohya.write(kohya.epoch_file(folder, settings, epoch), modules, settings, epoch)
-            loop.use(averages=epoch == last)
-    loop = lora_loop(model, modules, settings.lora_finish, finish)
-    loop.run(lambda step: model.loss(*batch(model, data, parts, step, LORA + 1)), report)
-    loop.use(averages=True)
-    kohya.write(kohya.epoch_file(folder, settings, last), modules, settings, last)
+    parts = {"punk": settings.lora.batch}
+    per_epoch = settings.lora.steps // settings.lora_epochs
+    loop = lora_loop(model, modules, checkpoint)
+    for epoch in range(loop.step // per_epoch or 1, settings.lora_epochs + 1):
+        loop.run(lambda step: model.loss(*batch(model, data, parts, step, LORA)), report, epoch * per_epoch)
+        loop.use(averages=True)
+        if epoch in settings.kept_epochs:
+            kohya.write(kohya.epoch_file(folder, settings, epoch), modules, settings, epoch)
+        loop.use(averages=False)
 
 
-def lora_loop(model: Denoiser, modules: dict[str, kohya.LowRank], leg: Leg, checkpoint: Path | None = None) -> Loop:
+def lora_loop(model: Denoiser, modules: dict[str, kohya.LowRank], checkpoint: Path | None = None) -> Loop:
     """A loop over the factors of a LoRA, whose sums it writes into the model after every step."""
-    settings = model.settings
+    settings, leg = model.settings, model.settings.lora
     groups: dict[str, list[torch.nn.Parameter]] = {"lora_unet": [], "lora_te": []}
     for name, low in modules.items():
         groups["lora_te" if name.startswith("lora_te") else "lora_unet"] += [low.down, low.up]
@@ -129,7 +123,7 @@ def lora_loop(model: Denoiser, modules: dict[str, kohya.LowRank], leg: Leg, chec
     return Loop(
         groups=[(groups["lora_unet"], leg.rate), (groups["lora_te"], leg.rate * settings.lora_text_rate)],
         leg=leg,
-        warmup=settings.warmup,
+        warmup=settings.lora_warmup,
         ema=settings.lora_ema,
         differentiate=differentiate,
         written=write,

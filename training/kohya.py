@@ -71,7 +71,6 @@ def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str
     """kohya's metadata: every value is a string."""
     raw = save(tensors)
     steps = epoch * (settings.lora.steps // settings.lora_epochs)
-    steps += settings.lora_finish.steps if epoch == settings.lora_epochs else 0
     body = raw[8 + int.from_bytes(raw[:8], "little") :]
     values: dict[str, object] = {
         "ss_v2": False,
@@ -87,7 +86,7 @@ def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str
         "ss_epoch": epoch,
         "ss_num_epochs": settings.lora_epochs,
         "ss_steps": steps,
-        "ss_max_train_steps": settings.lora.steps + settings.lora_finish.steps,
+        "ss_max_train_steps": settings.lora.steps,
         "ss_batch_size_per_device": settings.lora.batch,
         "ss_total_batch_size": settings.lora.batch,
         "ss_num_train_images": settings.crisp,
@@ -95,7 +94,7 @@ def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str
         "ss_unet_lr": settings.lora.rate,
         "ss_text_encoder_lr": settings.lora.rate * settings.lora_text_rate,
         "ss_lr_scheduler": "cosine",
-        "ss_lr_warmup_steps": settings.warmup,
+        "ss_lr_warmup_steps": settings.lora_warmup,
         "ss_optimizer": "torch.optim.adamw.AdamW(betas=(0.9, 0.99))",
         "ss_mixed_precision": "bf16",
         "ss_max_token_length": 225,

@@ -46,8 +46,9 @@ class Settings:
 
     rank: int = 32
     alpha: int = 16
-    lora: Leg = Leg(steps=1000, batch=128, rate=2e-3)
-    lora_finish: Leg = Leg(steps=370, batch=128, rate=1e-3)  # belongs to the last epoch
+    # a rate that grows for most of the way: at a usual one the first epoch knows all that there is to learn
+    lora: Leg = Leg(steps=700, batch=128, rate=1.2e-4)
+    lora_warmup: int = 500
     lora_epochs: int = 10
     lora_text_rate: float = 0.5
     lora_ema: float = 0.98
@@ -71,7 +72,7 @@ TINY = Settings(
     rank=4,
     alpha=2,
     lora=Leg(steps=4, batch=2, rate=1e-3),
-    lora_finish=Leg(steps=2, batch=2, rate=1e-3),
+    lora_warmup=1,
     lora_epochs=2,
     warmup=1,
     kept_epochs=(1, 2),
