@@ -114,9 +114,14 @@ def report_paintings(files: Sequence[Path], sheet: Path | None, side: int = 192)
 
 
 def sure(one: Drawn) -> tuple[Mask, Mask]:
-    """The cells that are background, and those that are figure, in every portrait of these traits."""
+    """The cells that no figure of these traits comes near in any portrait, and those that are figure in every one.
+
+    A painted outline lies where the hand of the day put it, a cell beside the drawn ones as often as not.
+    """
     masks = [draw(one, np.random.default_rng([DRAWS, i])).masks["background"] for i in range(DRAWS)]
-    return np.logical_and.reduce(masks), ~np.logical_or.reduce(masks)
+    apart = np.pad(np.logical_and.reduce(masks), 1, constant_values=True)
+    clear = apart[1:-1, 1:-1] & apart[2:, 1:-1] & apart[:-2, 1:-1] & apart[1:-1, 2:] & apart[1:-1, :-2]
+    return clear, ~np.logical_or.reduce(masks)
 
 
 def report_given(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:

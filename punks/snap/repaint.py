@@ -13,6 +13,7 @@ PLAIN = 0.9  # of the outer cells in the mask: one colour is all of the backgrou
 DRIFT = 8.0  # CIEDE2000 that a plain background may be off below
 INSIDE = 2  # times as many of a group's cells where the figure must be as at the edge: it is no background
 OUTSIDE = 0.08  # of a group's cells among the outer ones
+BESIDE = 0.3  # the same of a group on one side alone: more than of any shoulder
 OUTLINE = 0.25  # the same of black, which is every figure's outline
 BLACK = 14  # levels, the largest mean of a black group's channels
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -31,17 +32,15 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     if mask[outer].mean() < PLAIN:
         size = np.bincount(owner)
         on_left = _before(side, 1, 12)
-        beside = outer & (_before(side, 1, 6) | ~_before(side, 1, 18))
-        places = (figure, outer, beside, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
-        inside, outside, corners, above, left, right = (
-            np.bincount(groups[where], minlength=len(size)) for where in places
-        )
+        places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
+        inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
         colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
         black = colours.max(1) < BLACK
-        own = (inside > INSIDE * outside) | black & (corners < OUTLINE * size)
+        own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
         if plain:  # what is of another colour below is hair
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
-        ground = (outside > OUTSIDE * size) & ~own & ((above > 0) | (left > 0) & (right > 0))
+        around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
+        ground = (outside > OUTSIDE * size) & ~own & around
         mask = _grown((mask | outer) & ground[groups], ground[groups], ~own[groups], level)
     if not mask.any():
         return mask
@@ -50,7 +49,8 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
         mask = _specked(mask, level, loose * SPECK)
-    return mask | _holes(mask, level, groups, shades, figure)
+    mask = mask | _holes(mask, level, groups, shades, figure)
+    return mask if plain else mask | _loose(mask, figure)
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
@@ -79,12 +79,27 @@ def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools
     colours = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
     away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
-    closed = alike & figure
+    figure = figure.copy()
+    figure[-1] = True  # below, clothes go on: what is open there is no hole
+    return alike & ~_reached(figure, alike)
+
+
+def _loose(mask: Bools, figure: Bools) -> Bools:
+    """What hangs together with no part of the figure, not even at a corner."""
+    return ~mask & ~_reached(figure, ~mask, corners=True)
+
+
+def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
+    """The cells of `allowed` that are linked to one of the seed."""
+    found = seed & allowed
     while True:
-        wider = closed | _moved(closed).any(0) & alike
-        if (wider == closed).all():
-            return alike & ~closed
-        closed = wider
+        wider = _moved(found).any(0) | found
+        if corners:
+            wider = _moved(wider).any(0)
+        wider = wider & allowed
+        if (wider == found).all():
+            return found
+        found = wider
 
 
 def _moved(mask: Bools, *, border: bool = False) -> Bools:
@@ -94,10 +109,10 @@ def _moved(mask: Bools, *, border: bool = False) -> Bools:
 
 
 def _outer(side: int) -> Bools:
-    """Cells that hardly any figure reaches: the first row, the upper corners, two columns at the sides."""
+    """Cells that hardly any figure reaches: the upper corners, two columns at the sides."""
     rows, columns = _places(side)
     edge = np.minimum(columns, 1 - columns)
-    return (edge < 2 / 24) | (edge < 6 / 24) & (rows < 3 / 24) | (rows < 1 / 24)
+    return (edge < 2 / 24) | (edge < 6 / 24) & (rows < 3 / 24)
 
 
 def _before(side: int, axis: int, cell: int) -> Bools:
