@@ -57,17 +57,19 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
         alone = _beside(mask)[edge] >= 3
         faint = np.sqrt(((picture[edge] - local) ** 2).sum(1)) < 2 * LEVELS * slack
         joins = (away < np.where(alone, ALONE * slack, STEP * np.sqrt(slack))) | (alone & faint)
-        joins = joins & ~barred[edge] | (away < CLOUD) & (_seam(mask, edge, blocks) < SEAM)
+        row, column = np.nonzero(edge)
+        joins &= ~barred[row, column]
+        doubt = ~joins & (away < CLOUD)
+        joins[doubt] = _seam(mask, row[doubt], column[doubt], blocks) < SEAM
         if not joins.any():
             break
-        mask[np.nonzero(edge)[0][joins], np.nonzero(edge)[1][joins]] = True
+        mask[row[joins], column[joins]] = True
     away = ciede2000(lab(picture[mask]), colour)
     return mask, bool(np.percentile(away, 95) < WIDE * slack and (core & mask).sum() > 0.4 * mask.sum())
 
 
-def _seam(mask: Bools, edge: Bools, blocks: Floats) -> Floats:
-    """For each cell of `edge`, which share of the step from its neighbours in the mask is seen at their border."""
-    row, column = np.nonzero(edge)
+def _seam(mask: Bools, row: Ints, column: Ints, blocks: Floats) -> Floats:
+    """For each of some cells, which share of the step from its neighbours in the mask is seen at their border."""
     held = np.pad(mask, 1)
     near, whole = np.zeros((2, len(row)), np.float32)
     for (down, along), facing, opposite in FACING:
