@@ -161,7 +161,8 @@ def gpu(count: int, steps: int) -> dict[str, Any]:
                 time.sleep(0.05)
             seconds = time.perf_counter() - began
             watch.terminate()
-            assert process.wait() == 0, "not all were painted"
+            if process.wait() != 0:
+                raise SystemExit(f"not all were painted: {[entry.get('error') for entry in entries(out)]}")
             # the last line may be cut off
             samples = [line.split(",") for line in watch.communicate()[0].splitlines()[:-1]]
             busy = [int(use) for index, use in samples if int(index) < gpus]
@@ -171,6 +172,7 @@ def gpu(count: int, steps: int) -> dict[str, Any]:
                 "pictures_a_second": round((done - first) / seconds, 2),
                 "busy_percent": round(statistics.mean(busy), 1),
             }
+            print(json.dumps(result), file=sys.stderr, flush=True)
         result["equal"] = all(pictures(root / str(n)) == pictures(root / "1") for n in (2, 4, 8) if n <= there)
     return result
 
