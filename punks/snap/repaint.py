@@ -19,6 +19,8 @@ BLACK = 14  # levels, the largest mean of a black group's channels
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
 SPECK = 5.0  # the same, of a cell that the background encloses
+SPAN = 3  # cells that a blend of two backgrounds is wide
+MIXED = 6.0  # CIEDE2000 from a mixture of them
 SHADE = 0.1  # of the background's cells that one of its colours has
 PATTERNED = 2.5  # times as loose is SPECK, and its square SHADE, where the background has many shades
 SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
@@ -28,6 +30,7 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,)."""
     outer, figure = _outer(side), _figure(side)
     groups = owner.reshape(side, side)
+    free = np.ones((side, side), bool)
     plain = mask[outer & _before(side, 0, 12)].mean() >= PLAIN
     if mask[outer].mean() < PLAIN:
         size = np.bincount(owner)
@@ -41,7 +44,8 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
         around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
         ground = (outside > OUTSIDE * size) & ~own & around
-        mask = _grown((mask | outer) & ground[groups], ground[groups], ~own[groups], level)
+        free = ~own[groups]
+        mask = _grown((mask | outer) & ground[groups], ground[groups], free, level)
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
@@ -49,6 +53,8 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
         mask = _specked(mask, level, loose * SPECK)
+    for _ in range(0 if plain else SPAN):
+        mask = mask | _blended(mask, level) & free
     mask = mask | _holes(mask, level, groups, shades, figure)
     return mask if plain else mask | _loose(mask, figure)
 
@@ -65,6 +71,30 @@ def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
 def _specked(mask: Bools, level: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
     return mask | (_moved(mask, border=True).sum(0) >= 3) & (_near(mask, level) < most)
+
+
+def _blended(mask: Bools, level: Floats) -> Bools:
+    """Cells between two parts of the background, within SPAN cells of both, of a colour that mixes theirs."""
+    side = len(mask)
+    colour = lab(level.reshape(side, side, 3))
+    wide = np.pad(
+        np.where(mask[..., None], colour, np.nan), ((SPAN, SPAN), (SPAN, SPAN), (0, 0)), constant_values=np.nan
+    )
+    found = np.zeros_like(mask)
+    for down, along in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        ends: list[Floats] = []
+        for sign in (-1, 1):
+            end = np.full_like(colour, np.nan)
+            for step in range(SPAN, 0, -1):  # the nearest is written last
+                top, left = SPAN + sign * step * down, SPAN + sign * step * along
+                beside = wide[top : top + side, left : left + side]
+                end = np.where(np.isnan(beside), end, beside)
+            ends.append(end)
+        one, way = ends[0], ends[1] - ends[0]
+        part = ((colour - one) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-6)
+        mixed = one + np.clip(part, 0, 1)[..., None] * way
+        found |= ciede2000(colour, np.nan_to_num(mixed)) < np.where(np.isnan(part), -1, MIXED)
+    return found & _moved(mask).any(0)
 
 
 def _near(mask: Bools, level: Floats) -> Floats:
