@@ -115,8 +115,9 @@ def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools
 
 
 def _loose(mask: Bools, figure: Bools) -> Bools:
-    """What hangs together with no part of the figure, not even at a corner."""
-    return ~mask & ~_reached(figure, ~mask, corners=True)
+    """What hangs together with no part of the figure, not even at a corner; nothing where there is no figure."""
+    held = _reached(figure, ~mask, corners=True)
+    return ~mask & ~held & held.any()
 
 
 def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
