@@ -34,11 +34,12 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     plain = mask[outer & _before(side, 0, 12)].mean() >= PLAIN
     if mask[outer].mean() < PLAIN:
         size = np.bincount(owner)
+        colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
+        black = colours.max(1) < BLACK
+        outer[0] |= _open(black[groups[0]])
         on_left = _before(side, 1, 12)
         places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
         inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
-        colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
-        black = colours.max(1) < BLACK
         own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
         if plain:  # what is of another colour below is hair
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
@@ -109,8 +110,6 @@ def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools
     colours = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
     away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
-    figure = figure.copy()
-    figure[-1] = True  # below, clothes go on: what is open there is no hole
     return alike & ~_reached(figure, alike)
 
 
@@ -137,6 +136,11 @@ def _moved(mask: Bools, *, border: bool = False) -> Bools:
     """Whether each cell's neighbour is in the mask, one layer for each of SIDES; past the border counts as told."""
     wide = np.pad(mask, 1, constant_values=border)
     return np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
+
+
+def _open(black: Bools) -> Bools:
+    """What of the first row is linked to a corner: a hat that is cut by the border lies between two outlines."""
+    return ~np.logical_or.accumulate(black) | ~np.logical_or.accumulate(black[::-1])[::-1]
 
 
 def _outer(side: int) -> Bools:
