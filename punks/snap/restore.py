@@ -20,6 +20,7 @@ from punks.snap.repaint import whole_background
 BACKGROUNDS = ("keep", "solid", "transparent")
 SURE = 0.55  # of confidence: less is no grid
 EXACT = 0.97  # of the cells without any noise: the picture is pixel art already, and its colours are kept
+MOST = 0.8  # of a group in the background: the rest of it is a hole
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
 SWAY = 24.0  # levels between the darkest and the lightest threshold of the dither
 
@@ -65,7 +66,7 @@ def snap(
     if inside.any() and ((is_plain and not exact) or background == "solid"):
         main = int(np.bincount(owner[inside]).argmax())
         if is_plain and not exact:
-            inside |= faint(means, owner, main, slack)
+            inside |= faint(means, owner, main, slack) | _mostly(inside, owner)
         owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
     shades = np.rint(values(means, owner)).astype(np.uint8)
     if exact:
@@ -109,6 +110,11 @@ def _check(image: Image.Image, grid: int, colors: int | None) -> None:
         raise ImageError(f"{image.width}x{image.height} px is not square; crop it first")
     if not grid <= image.width <= SIZES[1]:
         raise ImageError(f"{image.width} px a side: a picture of {grid} cells has {grid} to {SIZES[1]} px")
+
+
+def _mostly(inside: Bools, owner: Ints) -> Bools:
+    """All cells (N,) of the groups that hold MOST of theirs inside: a hole has the colour that drift gave to others."""
+    return (np.bincount(owner, inside) >= MOST * np.bincount(owner))[owner]
 
 
 def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
