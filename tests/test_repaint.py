@@ -67,3 +67,16 @@ def test_what_is_kept_is_not_touched():
     """The search for holes is for those who ask: with `keep` their cells stay what they are."""
     art = snap(enclosed((10, 5)))
     assert not art.background[10, 5]
+
+
+def test_a_hat_that_is_cut_by_the_upper_border_stays():
+    cells = np.full((24, 24, 3), (240, 140, 30), np.uint8)
+    cells[:8, 6:17] = cells[7:21, 7:16] = cells[21:] = 0  # outlines of the hat, the head and the shoulders
+    cells[:6, 7:16] = (190, 35, 45)
+    cells[8:20, 8:15] = (210, 150, 110)
+    cells[22:] = (60, 40, 140)
+    picture = Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+    given = snap(picture, background="#00ff00").cells
+    ground = (cells == (240, 140, 30)).all(-1)
+    assert (given[ground] == (0, 255, 0)).all()
+    assert (given[~ground] == cells[~ground]).all()
