@@ -1,20 +1,27 @@
 """PNG and lossless WebP files that carry their recipe, written whole or not at all."""
 
+import functools
 import json
 import secrets
+import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo, putchunk
+from zlib_ng import zlib_ng
 
 from punks.errors import ImageError
 from punks.recipe import Recipe
 
 KEY = "punks-recipe"
+COLOR_TYPES = {"RGB": 2, "RGBA": 6}
+UP = 2  # the filter that stores a row as its difference from the row above
 
 
 def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> None:
@@ -22,8 +29,34 @@ def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> N
     info = PngInfo()
     if recipe is not None:
         info.add_itxt(KEY, recipe.to_json())
-    # rows and runs of one colour: a quarter of the time of the usual strategy, at the same size
-    _write(image, path, format="PNG", pnginfo=info, compress_level=6, compress_type=zlib.Z_RLE)
+    differences = _differences(image)
+    if differences is not None:
+        _write(path, functools.partial(_encode, differences, image, info))
+    else:  # a quarter of the time of the usual strategy, at the same size
+        _write(path, functools.partial(image.save, format="PNG", pnginfo=info, compress_type=zlib.Z_RLE))
+
+
+def _differences(image: Image.Image) -> bytes | None:
+    """The filtered rows of a picture of 8 bits a channel most of whose rows are the one above; None of another."""
+    if image.mode not in COLOR_TYPES:
+        return None
+    rows = np.asarray(image).reshape(image.height, -1)
+    filtered = np.zeros((image.height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    return filtered.tobytes() if filtered[:, 1:].any(1).mean() < 0.5 else None
+
+
+def _encode(differences: bytes, image: Image.Image, info: PngInfo, file: BinaryIO) -> None:
+    """What Pillow would write, in a quarter of its time: it tries each filter on each row. https://www.w3.org/TR/png-3"""
+    file.write(b"\x89PNG\r\n\x1a\n")
+    putchunk(file, b"IHDR", struct.pack(">IIBBBBB", *image.size, 8, COLOR_TYPES[image.mode], 0, 0, 0))
+    for kind, data, *_ in info.chunks:
+        putchunk(file, kind, data)
+    data = zlib_ng.compress(differences, 6)  # pyright: ignore[reportUnknownMemberType]
+    putchunk(file, b"IDAT", data)
+    putchunk(file, b"IEND")
 
 
 def write_webp(image: Image.Image, path: Path, recipe: Recipe | None = None) -> None:
@@ -31,14 +64,14 @@ def write_webp(image: Image.Image, path: Path, recipe: Recipe | None = None) -> 
     exif = Image.Exif()
     if recipe is not None:
         exif[Base.ImageDescription] = f"{KEY} {json.dumps(asdict(recipe))}"  # EXIF text is ASCII
-    _write(image, path, format="WEBP", lossless=True, exact=True, exif=exif)
+    _write(path, functools.partial(image.save, format="WEBP", lossless=True, exact=True, exif=exif))
 
 
-def _write(image: Image.Image, path: Path, **options: Any) -> None:
+def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            image.save(file, **options)
+            save(file)
         part.replace(path)
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
