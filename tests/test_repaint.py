@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.pixels_damage import damage
@@ -80,3 +81,36 @@ def test_a_hat_that_is_cut_by_the_upper_border_stays():
     ground = (cells == (240, 140, 30)).all(-1)
     assert (given[ground] == (0, 255, 0)).all()
     assert (given[~ground] == cells[~ground]).all()
+
+
+def scene() -> NDArray[np.uint8]:
+    """A head with outlines under a cap whose brim reaches the right border; another background lies below it."""
+    cells = np.full((24, 24, 3), (30, 60, 150), np.uint8)
+    cells[9:, 13:] = (20, 160, 160)
+    cells[3:17, 6:18] = cells[6:9, 17:] = cells[16:21, 6:14] = cells[20:, 3:17] = 0
+    cells[4:8, 7:17] = cells[7, 16:] = (235, 130, 40)
+    cells[9:16, 7:17] = cells[15:20, 7:13] = (216, 162, 118)
+    cells[21:, 4:16] = (186, 40, 46)
+    return cells
+
+
+def enlarged(cells: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+
+
+def test_a_background_of_its_own_under_a_brim_is_background():
+    cells = scene()
+    given = snap(enlarged(cells), background="#ff00ff").cells
+    ground = (cells == (30, 60, 150)).all(-1) | (cells == (20, 160, 160)).all(-1)
+    assert (given[ground] == ASKED).all()
+    assert (given[~ground] == cells[~ground]).all()
+
+
+def test_a_shade_of_the_background_that_an_outline_encloses_is_background():
+    cells = scene()
+    cells[12:16, 2:6] = 0
+    cells[13:15, 3:5] = (52, 84, 176)
+    cells[10, 3] = (240, 184, 44)
+    given = snap(enlarged(cells), background="#ff00ff").cells
+    assert (given[13:15, 3:5] == ASKED).all()
+    assert given[10, 3].tolist() == [240, 184, 44]

@@ -14,15 +14,19 @@ DRIFT = 8.0  # CIEDE2000 that a plain background may be off below
 INSIDE = 2  # times as many of a group's cells where the figure must be as at the edge: it is no background
 OUTSIDE = 0.08  # of a group's cells among the outer ones
 BESIDE = 0.3  # the same of a group on one side alone: more than of any shoulder
+PART = 12  # cells of one group that hang together and say by themselves what they are
+ALONG = 0.25  # of such a part's cells among the outer ones, where it has none in the figure
 OUTLINE = 0.25  # the same of black, which is every figure's outline
 BLACK = 14  # levels, the largest mean of a black group's channels
+DARK = 28  # levels, the largest channel of an outline's cell
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
 SPECK = 5.0  # the same, of a cell that the background encloses
 SPAN = 3  # cells that a blend of two backgrounds is wide
 MIXED = 6.0  # CIEDE2000 from a mixture of them
 SHADE = 0.1  # of the background's cells that one of its colours has
-PATTERNED = 2.5  # times as loose is SPECK, and its square SHADE, where the background has many shades
+ALIKE = 3.2  # CIEDE2000 from some cell of the background, of what an outline parts from the figure
+PATTERNED = 2.5  # times as loose are SPECK and ALIKE, and its square SHADE, where the background has many shades
 SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
 
 
@@ -44,9 +48,10 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         if plain:  # what is of another colour below is hair
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
         around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
-        ground = (outside > OUTSIDE * size) & ~own & around
-        free = ~own[groups]
-        mask = _grown((mask | outer) & ground[groups], ground[groups], free, level)
+        beside = _beside(groups, outer, figure)
+        ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside
+        free = ~own[groups] | beside
+        mask = _grown((mask | outer) & ground, ground, free, level)
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
@@ -56,6 +61,7 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         mask = _specked(mask, level, loose * SPECK)
     for _ in range(0 if plain else SPAN):
         mask = mask | _blended(mask, level) & free
+    mask = mask | _cut_off(mask, level, figure) & _alike(mask, level, loose * ALIKE)
     mask = mask | _holes(mask, level, groups, shades, figure)
     return mask if plain else mask | _loose(mask, figure)
 
@@ -67,6 +73,26 @@ def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
         if not (joins & ~mask).any():
             return mask
         mask = mask | joins
+
+
+def _beside(groups: Ints, outer: Bools, figure: Bools) -> Bools:
+    """Parts of groups that hang together, lie along the border and have no cell where the figure must be."""
+    part = _parts(groups)
+    size, inside, outside = (np.bincount(part[where], minlength=groups.size) for where in (part >= 0, figure, outer))
+    return ((size >= PART) & (inside == 0) & (outside > ALONG * size))[part]
+
+
+def _parts(groups: Ints) -> Ints:
+    """Cells of one group that hang together have one number, that of their first cell."""
+    part = np.arange(groups.size).reshape(groups.shape)
+    linked = np.stack([np.roll(np.pad(groups, 1, constant_values=-1), s, (0, 1))[1:-1, 1:-1] == groups for s in SIDES])
+    while True:
+        wide = np.pad(part, 1)
+        near = np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
+        least = np.minimum(part, np.where(linked, near, groups.size).min(0))
+        if (least == part).all():
+            return part
+        part = least
 
 
 def _specked(mask: Bools, level: Floats, most: float) -> Bools:
@@ -111,6 +137,19 @@ def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools
     away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
     return alike & ~_reached(figure, alike)
+
+
+def _cut_off(mask: Bools, level: Floats, figure: Bools) -> Bools:
+    """What an outline, or the background itself, parts from the figure."""
+    inner = ~mask & (level.max(1) >= DARK).reshape(mask.shape)
+    return inner & ~_reached(figure, inner)
+
+
+def _alike(mask: Bools, level: Floats, most: float) -> Bools:
+    """The cells whose colour is near to that of some cell in the mask, wherever that is."""
+    points = lab(level)
+    away = ciede2000(points[:, None], points[mask.ravel()][None]).min(1)
+    return (away < most).reshape(mask.shape)
 
 
 def _loose(mask: Bools, figure: Bools) -> Bools:
