@@ -48,9 +48,9 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         if plain:  # what is of another colour below is hair
             own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
         around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
-        beside = _beside(groups, outer, figure)
+        beside, held = _beside(groups, outer, figure)
         ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside
-        free = ~own[groups] | beside
+        free = ~own[groups] | ~held & ~black[groups]
         mask = _grown((mask | outer) & ground, ground, free, level)
     if not mask.any():
         return mask
@@ -75,11 +75,11 @@ def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
         mask = mask | joins
 
 
-def _beside(groups: Ints, outer: Bools, figure: Bools) -> Bools:
-    """Parts of groups that hang together, lie along the border and have no cell where the figure must be."""
+def _beside(groups: Ints, outer: Bools, figure: Bools) -> tuple[Bools, Bools]:
+    """Cells of groups' parts that hang together along the border, and those of parts that reach into the figure."""
     part = _parts(groups)
     size, inside, outside = (np.bincount(part[where], minlength=groups.size) for where in (part >= 0, figure, outer))
-    return ((size >= PART) & (inside == 0) & (outside > ALONG * size))[part]
+    return ((size >= PART) & (inside == 0) & (outside > ALONG * size))[part], (inside > 0)[part]
 
 
 def _parts(groups: Ints) -> Ints:
