@@ -18,6 +18,7 @@ PART = 12  # cells of one group that hang together and say by themselves what th
 ALONG = 0.25  # of such a part's cells among the outer ones, where it has none in the figure
 OUTLINE = 0.25  # the same of black, which is every figure's outline
 BLACK = 14  # levels, the largest mean of a black group's channels
+BRIM = 3  # cells between the outlines of a hat's brim
 DARK = 28  # levels, the largest channel of an outline's cell
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
@@ -41,6 +42,7 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
         black = colours.max(1) < BLACK
         outer[0] |= _open(black[groups[0]])
+        outer &= ~_between(black[groups])
         on_left = _before(side, 1, 12)
         places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
         inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
@@ -180,6 +182,15 @@ def _moved(mask: Bools, *, border: bool = False) -> Bools:
 def _open(black: Bools) -> Bools:
     """What of the first row is linked to a corner: a hat that is cut by the border lies between two outlines."""
     return ~np.logical_or.accumulate(black) | ~np.logical_or.accumulate(black[::-1])[::-1]
+
+
+def _between(black: Bools) -> Bools:
+    """Few cells between two outlines, one above the other: a brim, as wide as the picture maybe."""
+    wide = np.pad(black, ((BRIM, BRIM), (0, 0)))
+    last = len(black) + BRIM
+    above = np.logical_or.reduce([wide[BRIM - k : last - k] for k in range(1, BRIM + 1)])
+    below = np.logical_or.reduce([wide[BRIM + k : last + k] for k in range(1, BRIM + 1)])
+    return ~black & above & below
 
 
 def _outer(side: int) -> Bools:
