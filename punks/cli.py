@@ -1,7 +1,9 @@
 """The command line: `punks COMMAND`, also `python -m punks COMMAND`."""
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -21,12 +23,23 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (generate, batch, traits, snap, weights, inspect, recipe, compare, serve):
         command.add(commands)
+    for one in commands.choices.values():
+        one.set_defaults(parser=one)
     return parser
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    """Ends the program, naming the option that an unknown one may have meant."""
+    known = re.findall(r"--[\w-]+", parser.format_help())
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0: all went well; 1: it failed; 2: it was called wrongly; 130: Ctrl-C."""
-    args = make_parser().parse_args(argv)
+    args, unknown = make_parser().parse_known_args(argv)
+    if unknown:
+        _refuse(args.parser, unknown)
     try:
         return args.run(args)
     except RecipeError as error:
