@@ -115,3 +115,14 @@ def test_a_shade_of_the_background_that_an_outline_encloses_is_background():
     given = snap(enlarged(cells), background="#ff00ff").cells
     assert (given[13:15, 3:5] == ASKED).all()
     assert given[10, 3].tolist() == [240, 184, 44]
+
+
+def test_a_shaded_cell_of_a_plain_background_is_the_background_beside_a_figure_only():
+    """A painting shades its background between curls; a shade inside the figure is a detail."""
+    cells = np.asarray(enclosed((10, 5)).resize((24, 24), Image.Resampling.NEAREST)).copy()
+    cells[8, 19] = cells[10, 5] = (34, 155, 164)
+    art = snap(damage("real", cells, 3))
+    assert (art.cells[8, 19] == art.cells[0, 0]).all()
+    assert (art.cells[10, 5] != art.cells[0, 0]).any()
+    given = snap(damage("real", cells, 3), background="#ff00ff")
+    assert tuple(given.cells[8, 19].tolist()) == ASKED

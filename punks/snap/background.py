@@ -48,7 +48,7 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
     own = (size >= 6) & bold
     barred = own[owner].reshape(side, side)
     for _ in range(2 * side):
-        edge = _grow(mask) & ~mask
+        edge = grow(mask) & ~mask
         if not edge.any():
             break
         near = _box(np.dstack([picture * mask[..., None], mask.astype(np.float32)]))[edge]
@@ -86,13 +86,14 @@ def _seam(mask: Bools, row: Ints, column: Ints, blocks: Floats) -> Floats:
 
 def _reach(seed: Bools, allowed: Bools) -> Bools:
     while True:
-        wider = _grow(seed) & allowed
+        wider = grow(seed) & allowed
         if (wider == seed).all():
             return seed
         seed = wider
 
 
-def _grow(mask: Bools) -> Bools:
+def grow(mask: Bools) -> Bools:
+    """The mask and every cell beside it."""
     wide = mask.copy()
     wide[1:] |= mask[:-1]
     wide[:-1] |= mask[1:]

@@ -9,7 +9,7 @@ from punks.errors import ImageError, RecipeError
 from punks.palettes import Color, parse_color, parse_palette
 from punks.pictures import upright
 from punks.snap.art import SIZES, Bools, Bytes, Floats, Ints, PixelArt, palette_of
-from punks.snap.background import find_background
+from punks.snap.background import find_background, grow
 from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
@@ -66,7 +66,11 @@ def snap(
     if inside.any() and ((is_plain and not exact) or background == "solid"):
         main = int(np.bincount(owner[inside]).argmax())
         if is_plain and not exact:
-            inside |= faint(means, owner, main, slack) | _mostly(inside, owner)
+            beside = grow(mask).ravel()
+            unclear = faint(means, owner, main, beside, slack)
+            inside |= unclear | _mostly(inside, owner)
+            if background != "keep":
+                whole = whole | (unclear & beside).reshape(grid, grid)
         owner = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
     shades = np.rint(values(means, owner)).astype(np.uint8)
     if exact:
