@@ -54,6 +54,8 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside
         free = ~own[groups] | ~held & ~black[groups]
         mask = _grown((mask | outer) & ground, ground, free, level)
+        if plain and (beside & own[groups]).any():
+            plain = False  # another colour lies below
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
@@ -65,7 +67,9 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
         mask = mask | _blended(mask, level) & free
     mask = mask | _cut_off(mask, level, figure) & _alike(mask, level, loose * ALIKE)
     mask = mask | _holes(mask, level, groups, shades, figure)
-    return mask if plain else mask | _loose(mask, figure)
+    if not plain:
+        mask = _specked(mask | _loose(mask, figure), level, loose * SPECK)
+    return mask
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
@@ -206,13 +210,13 @@ def _before(side: int, axis: int, cell: int) -> Bools:
 
 
 def _figure(side: int) -> Bools:
-    """Cells of head, chin and chest, which are the figure's in every portrait."""
+    """Cells of head, chin and chest, which are the figure's in nearly every portrait."""
     rows, columns = _places(side)
 
     def box(top: int, bottom: int, left: int, right: int) -> Bools:
         return (rows > top / 24) & (rows < bottom / 24) & (columns > left / 24) & (columns < right / 24)
 
-    return box(4, 16, 7, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
+    return box(4, 16, 8, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
 
 
 def _places(side: int) -> tuple[Floats, Floats]:
