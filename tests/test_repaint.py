@@ -126,3 +126,9 @@ def test_a_shaded_cell_of_a_plain_background_is_the_background_beside_a_figure_o
     assert (art.cells[10, 5] != art.cells[0, 0]).any()
     given = snap(damage("real", cells, 3), background="#ff00ff")
     assert tuple(given.cells[8, 19].tolist()) == ASKED
+
+
+def test_a_picture_without_a_figure_is_not_taken_for_one_background():
+    cells = np.full((24, 24, 3), (30, 60, 150), np.uint8)
+    cells[:, 12:] = (20, 160, 160)
+    assert not snap(enlarged(cells), background="#ff00ff").background.all()

@@ -32,7 +32,11 @@ SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
 
 
 def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bools:
-    """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,)."""
+    """The mask of `find_background` (side, side) with what it left out; level (N, 3) RGB, groups (N,).
+
+    Where nothing would be left for a figure, the mask as it is.
+    """
+    sure = mask
     outer, figure = _outer(side), _figure(side)
     groups = owner.reshape(side, side)
     free = np.ones((side, side), bool)
@@ -69,7 +73,7 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     mask = mask | _holes(mask, level, groups, shades, figure)
     if not plain:
         mask = _specked(mask | _loose(mask, figure), level, loose * SPECK)
-    return mask
+    return sure if mask.all() else mask
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
