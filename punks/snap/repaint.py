@@ -4,7 +4,10 @@
 Here somebody asked. Where heads and shoulders are settles what colour alone cannot: the white of an eye is no hole.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
@@ -40,26 +43,10 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     outer, figure = _outer(side), _figure(side)
     groups = owner.reshape(side, side)
     free = np.ones((side, side), bool)
-    plain = mask[outer & _before(side, 0, 12)].mean() >= PLAIN
+    plain = bool(mask[outer & _before(side, 0, 12)].mean() >= PLAIN)
     if mask[outer].mean() < PLAIN:
-        size = np.bincount(owner)
-        colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
-        black = colours.max(1) < BLACK
-        outer[0] |= _open(black[groups[0]])
-        outer &= ~_between(black[groups])
-        on_left = _before(side, 1, 12)
-        places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
-        inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
-        own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
-        if plain:  # what is of another colour below is hair
-            own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
-        around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
-        beside, held = _beside(groups, outer, figure)
-        ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside
-        free = ~own[groups] | ~held & ~black[groups]
+        outer, ground, free, plain = _judged(mask, level, groups, plain=plain)
         mask = _grown((mask | outer) & ground, ground, free, level)
-        if plain and (beside & own[groups]).any():
-            plain = False  # another colour lies below
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
@@ -74,6 +61,28 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     if not plain:
         mask = _specked(mask | _loose(mask, figure), level, loose * SPECK)
     return sure if mask.all() else mask
+
+
+def _judged(mask: Bools, level: Floats, groups: Ints, *, plain: bool) -> tuple[Bools, Bools, Bools, bool]:
+    """The outer cells, those of the background's groups, those that may join, and whether it is plain after all."""
+    side, owner = len(groups), groups.ravel()
+    outer, figure = _outer(side), _figure(side)
+    size = np.bincount(owner)
+    colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
+    black = colours.max(1) < BLACK
+    outer[0] |= _open(black[groups[0]])
+    outer &= ~_between(black[groups])
+    on_left = _before(side, 1, 12)
+    places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
+    inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
+    own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
+    if plain:  # what is of another colour below is hair
+        own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
+    around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
+    beside, held = _beside(groups, outer, figure)
+    ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside
+    free = ~own[groups] | ~held & ~black[groups]
+    return outer, ground, free, plain and not (beside & own[groups]).any()
 
 
 def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
@@ -95,11 +104,9 @@ def _beside(groups: Ints, outer: Bools, figure: Bools) -> tuple[Bools, Bools]:
 def _parts(groups: Ints) -> Ints:
     """Cells of one group that hang together have one number, that of their first cell."""
     part = np.arange(groups.size).reshape(groups.shape)
-    linked = np.stack([np.roll(np.pad(groups, 1, constant_values=-1), s, (0, 1))[1:-1, 1:-1] == groups for s in SIDES])
+    linked = _moved(groups, border=-1) == groups
     while True:
-        wide = np.pad(part, 1)
-        near = np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
-        least = np.minimum(part, np.where(linked, near, groups.size).min(0))
+        least = np.minimum(part, np.where(linked, _moved(part), groups.size).min(0))
         if (least == part).all():
             return part
         part = least
@@ -107,7 +114,7 @@ def _parts(groups: Ints) -> Ints:
 
 def _specked(mask: Bools, level: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
-    return mask | (_moved(mask, border=True).sum(0) >= 3) & (_near(mask, level) < most)
+    return mask | (_moved(mask, border=1).sum(0) >= 3) & (_near(mask, level) < most)
 
 
 def _blended(mask: Bools, level: Floats) -> Bools:
@@ -181,9 +188,9 @@ def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
         found = wider
 
 
-def _moved(mask: Bools, *, border: bool = False) -> Bools:
-    """Whether each cell's neighbour is in the mask, one layer for each of SIDES; past the border counts as told."""
-    wide = np.pad(mask, 1, constant_values=border)
+def _moved(cells: Bools | Ints, *, border: int = 0) -> NDArray[Any]:
+    """Each cell's neighbour, one layer for each of SIDES; what lies past the border is as told."""
+    wide = np.pad(cells, 1, constant_values=border)
     return np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
 
 
