@@ -38,6 +38,10 @@ def test_patterns_and_gradients_become_the_colour_too(pattern: str):
     assert np.mean([changed for _, changed in found]) < 0.005
 
 
+def enlarged(cells: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+
+
 def enclosed(hole: tuple[int, int], color: tuple[int, int, int] = (20, 138, 140)) -> Image.Image:
     """A head on teal with one cell of the background's colour somewhere inside the figure."""
     cells = np.full((24, 24, 3), (20, 138, 140), np.uint8)
@@ -45,7 +49,7 @@ def enclosed(hole: tuple[int, int], color: tuple[int, int, int] = (20, 138, 140)
     cells[7:18, 8:16] = (216, 162, 118)
     cells[20:, 6:18] = (186, 40, 46)
     cells[hole] = color
-    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+    return enlarged(cells)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,7 @@ def test_a_hat_that_is_cut_by_the_upper_border_stays():
     cells[:6, 7:16] = (190, 35, 45)
     cells[8:20, 8:15] = (210, 150, 110)
     cells[22:] = (60, 40, 140)
-    picture = Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
-    given = snap(picture, background="#00ff00").cells
+    given = snap(enlarged(cells), background="#00ff00").cells
     ground = (cells == (240, 140, 30)).all(-1)
     assert (given[ground] == (0, 255, 0)).all()
     assert (given[~ground] == cells[~ground]).all()
@@ -93,10 +96,6 @@ def scene() -> NDArray[np.uint8]:
     cells[9:16, 7:17] = cells[15:20, 7:13] = (216, 162, 118)
     cells[21:, 4:16] = (186, 40, 46)
     return cells
-
-
-def enlarged(cells: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
 
 
 def test_a_background_of_its_own_under_a_brim_is_background():
