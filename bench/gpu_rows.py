@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import Family, build, write_lora
-from punks.png import write_png
+from punks.png import write_art
 from punks.snap import snap
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
@@ -45,8 +45,8 @@ def _painting() -> Image.Image:
 
 
 def finish() -> bytes:
-    """What follows a painting: snap, enlarge, PNG. Random weights paint noise: a fixed painting stands in."""
+    """What follows a painting: snap, enlarged PNG. Random weights paint noise: a fixed painting stands in."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "punk.png"
-        write_png(snap(_painting()).enlarge(1024), path)
+        write_art(snap(_painting()), 1024, path)
         return path.read_bytes()

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Punk:
-    """What a recipe became. `painting` is RGB at the base's side, `image` the art enlarged to `output_size`.
+    """What a recipe became. `painting` is RGB at the base's side.
 
     `prompt` is the text that was painted, template included; `seconds` its share of what each stage took; `warnings`
     say what was asked for and may not be as asked.
@@ -42,9 +42,13 @@ class Punk:
     prompt: str
     painting: Image.Image
     art: PixelArt
-    image: Image.Image
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     warnings: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def image(self) -> Image.Image:
+        """The art enlarged to `output_size`."""
+        return self.art.enlarge(self.recipe.output_size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,16 +61,14 @@ class Painted:
     seconds: dict[str, float]
 
     def punk(self) -> Punk:
-        """The punk in the painting: restored and enlarged, on the CPU."""
+        """The punk in the painting: restored, on the CPU."""
         start = time.perf_counter()
         art, warnings = restore(self.painting, self.recipe)
-        image = art.enlarge(self.recipe.output_size)
         return Punk(
             recipe=self.recipe,
             prompt=self.prompt,
             painting=self.painting,
             art=art,
-            image=image,
             seconds={**self.seconds, "snap": time.perf_counter() - start},
             warnings=(*notices(self.recipe), *warnings),
         )

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngImageFile, PngInfo, putchunk
@@ -18,44 +19,48 @@ from zlib_ng import zlib_ng
 
 from punks.errors import ImageError
 from punks.recipe import Recipe
+from punks.snap.art import PixelArt
 
 KEY = "punks-recipe"
-COLOR_TYPES = {"RGB": 2, "RGBA": 6}
-UP = 2  # the filter that stores a row as its difference from the row above
+UP = b"\x02"  # the filter that stores a row as its difference from the row above
 
 
 def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> None:
     """Writes a lossless PNG with the recipe in an iTXt chunk. A killed program leaves no file of that name."""
+    # a quarter of the time of the usual strategy, at the same size
+    _write(path, functools.partial(image.save, format="PNG", pnginfo=_info(recipe), compress_type=zlib.Z_RLE))
+
+
+def write_art(art: PixelArt, size: int, path: Path, recipe: Recipe | None = None) -> None:
+    """Writes what `write_png` would of the art enlarged to `size` px, in a tenth of the time."""
+    rows, counts = art.rows(size)
+    _write(path, functools.partial(_encode, rows, counts.tolist(), _info(recipe)))
+
+
+def _info(recipe: Recipe | None) -> PngInfo:
     info = PngInfo()
     if recipe is not None:
         info.add_itxt(KEY, recipe.to_json())
-    differences = _differences(image)
-    if differences is not None:
-        _write(path, functools.partial(_encode, differences, image, info))
-    else:  # a quarter of the time of the usual strategy, at the same size
-        _write(path, functools.partial(image.save, format="PNG", pnginfo=info, compress_type=zlib.Z_RLE))
+    return info
 
 
-def _differences(image: Image.Image) -> bytes | None:
-    """The filtered rows of a picture of 8 bits a channel most of whose rows are the one above; None of another."""
-    if image.mode not in COLOR_TYPES:
-        return None
-    rows = np.asarray(image).reshape(image.height, -1)
-    filtered = np.zeros((image.height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = UP
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    return filtered.tobytes() if filtered[:, 1:].any(1).mean() < 0.5 else None
-
-
-def _encode(differences: bytes, image: Image.Image, info: PngInfo, file: BinaryIO) -> None:
-    """What Pillow would write, in a quarter of its time: it tries each filter on each row. https://www.w3.org/TR/png-3"""
+def _encode(rows: NDArray[np.uint8], counts: list[int], info: PngInfo, file: BinaryIO) -> None:
+    """A PNG of rows (N, width, 3 or 4), each `counts` times, without a picture of all of them. w3.org/TR/png-3"""
+    _, width, channels = rows.shape
     file.write(b"\x89PNG\r\n\x1a\n")
-    putchunk(file, b"IHDR", struct.pack(">IIBBBBB", *image.size, 8, COLOR_TYPES[image.mode], 0, 0, 0))
+    header = struct.pack(">IIBBBBB", width, sum(counts), 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+    putchunk(file, b"IHDR", header)
     for kind, data, *_ in info.chunks:
         putchunk(file, kind, data)
-    data = zlib_ng.compress(differences, 6)  # pyright: ignore[reportUnknownMemberType]
-    putchunk(file, b"IDAT", data)
+    same = UP + bytes(width * channels)
+    differences = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    # level 3 takes half the time of the usual 6 for a hundredth more bytes
+    deflate: Any = zlib_ng.compressobj(3)  # pyright: ignore[reportUnknownMemberType]
+    parts = [
+        deflate.compress(UP + difference.tobytes() + same * (count - 1))
+        for difference, count in zip(differences, counts, strict=True)
+    ]
+    putchunk(file, b"IDAT", *parts, deflate.flush())
     putchunk(file, b"IEND")
 
 

@@ -1,29 +1,30 @@
 """The folder of a batch: one run at a time writes there; each picture at once and whole, and then its line."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from PIL import Image
 
 from punks.batch.artist import Outcome, recipe_of
 from punks.batch.jobs import Job
 from punks.batch.manifest import AGAIN, Entry, Manifest
 from punks.errors import BatchError, ImageError
 from punks.generate import painted_prompt
-from punks.png import write_png
+from punks.png import write_art, write_png
 from punks.recipe import Recipe
 from punks.snap import PixelArt
 
 WRITERS = 4  # threads
+Writer = Callable[[Path, Recipe], None]
 # where each kind of file lies; `unlocked` is the 24x24 picture from before one palette was held over all
 KINDS = {"image": "images", "pixels": "pixels", "painting": "paintings", "unlocked": "unlocked"}
 _DEFAULTS = {
@@ -93,13 +94,13 @@ class Folder:
             return self._add({**entry, "error": outcome.error})
         recipe = recipe_of(job)
         (self.path / files["unlocked"]).unlink(missing_ok=True)
-        pictures = {"image": art.enlarge(recipe.output_size), "pixels": art.enlarge(24)}
+        writers = _writers(art, recipe)
         if outcome.painting is not None:
-            pictures["painting"] = outcome.painting
+            writers["painting"] = functools.partial(write_png, outcome.painting)
         entry["prompt"] = painted_prompt(recipe)
         if outcome.warnings:
             entry["warnings"] = outcome.warnings
-        entry |= self._write(job.name, pictures, recipe)
+        entry |= self._write(job.name, writers, recipe)
         entry |= {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": _digest(art)}
         return self._add(entry | {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}})
 
@@ -109,21 +110,19 @@ class Folder:
         recipe = was.replace(palette=",".join(palette))
         asked = {"palette": was.palette, **entry.get("asked", {})}
         if "unlocked" not in entry["files"]:
-            unlocked = self._write(entry["name"], {"unlocked": before.enlarge(24)}, was)
+            unlocked = self._write(entry["name"], {"unlocked": functools.partial(write_art, before, 24)}, was)
             entry = _merged(entry, unlocked)
-        files = self._write(
-            entry["name"], {"image": art.enlarge(recipe.output_size), "pixels": art.enlarge(24)}, recipe
-        )
+        files = self._write(entry["name"], _writers(art, recipe), recipe)
         changed = {"recipe": as_json(recipe), "asked": asked, "palette": art.hexes}
         return self._add({**_merged(entry, files), **changed})
 
-    def _write(self, name: str, pictures: dict[str, Image.Image], recipe: Recipe) -> Entry:
+    def _write(self, name: str, writers: dict[str, Writer], recipe: Recipe) -> Entry:
         files: dict[str, dict[str, Any]] = {"files": {}, "sha256": {}, "bytes": {}}
-        for kind, picture in pictures.items():
+        for kind, write in writers.items():
             path = self.path / KINDS[kind] / f"{name}.png"
             try:
                 path.parent.mkdir(exist_ok=True)
-                write_png(picture, path, recipe)
+                write(path, recipe)
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
                     content = file.read()
@@ -143,6 +142,12 @@ class Folder:
 def as_json(recipe: Recipe) -> dict[str, Any]:
     """The recipe as the manifest has it."""
     return json.loads(recipe.to_json())
+
+
+def _writers(art: PixelArt, recipe: Recipe) -> dict[str, Writer]:
+    """What writes the two pictures of every punk."""
+    sizes = {"image": recipe.output_size, "pixels": 24}
+    return {kind: functools.partial(write_art, art, size) for kind, size in sizes.items()}
 
 
 def _digest(art: PixelArt) -> str:

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from punks.generate import Studio
-    from punks.png import write_png
+    from punks.png import write_art, write_png
 
     started = time.perf_counter()
     with tqdm(desc="loading", total=0, unit="step", leave=False, disable=None) as bar:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             bar.update(step - bar.n)
 
         for path, punk in zip(paths, Studio().generate_all(recipes, on_step, args.image), strict=True):
-            write_png(punk.image, path, punk.recipe)
+            write_art(punk.art, punk.recipe.output_size, path, punk.recipe)
             for warning in punk.warnings:
                 bar.clear()
                 print(f"punks: {path.name}: {warning}", file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from punks.palettes import parse_palette, read_palette
     from punks.pictures import find_pictures, open_picture
-    from punks.png import write_png
+    from punks.png import write_art
     from punks.snap import PixelArt, lock_palette, snap
 
     if not 24 <= args.size <= 4096:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         try:
             targets[path].parent.mkdir(parents=True, exist_ok=True)
-            write_png(art.enlarge(args.size), targets[path])
+            write_art(art, args.size, targets[path])
         except (ImageError, OSError) as error:
             failed.append(str(error))
     for line in failed:

@@ -19,7 +19,7 @@ from typing import Any, get_args
 from punks import variants, weights
 from punks.errors import ImageError, RecipeError
 from punks.generate import Punk, Studio
-from punks.png import write_png, write_webp
+from punks.png import write_art, write_png, write_webp
 from punks.recipe import Recipe
 from punks.weights.checksums import sha256
 
@@ -115,10 +115,12 @@ class Service:
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
         paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
-        write = {"png": write_png, "webp": write_webp}[suffix]
         for punk, image, small in zip(punks, images, pixels, strict=True):
-            write(punk.image, image, punk.recipe)
-            write_png(punk.art.enlarge(24), small, punk.recipe)
+            if suffix == "png":
+                write_art(punk.art, punk.recipe.output_size, image, punk.recipe)
+            else:
+                write_webp(punk.image, image, punk.recipe)
+            write_art(punk.art, 24, small, punk.recipe)
         for punk, painting in zip(punks, paintings or [], strict=bool(paintings)):
             write_png(punk.painting, painting, punk.recipe)
         return {

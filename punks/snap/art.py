@@ -46,12 +46,16 @@ class PixelArt:
 
     def enlarge(self, size: int) -> Image.Image:
         """Nearest neighbour with cell borders at round(i * size / grid). RGB or RGBA, 24 <= size <= 4096."""
+        rows, counts = self.rows(size)
+        return Image.fromarray(rows.repeat(counts, axis=0))
+
+    def rows(self, size: int) -> tuple[Bytes, Ints]:
+        """What `enlarge` repeats: rows of pixels, uint8 (grid, size, 3 or 4), and how often each one follows itself."""
         low, high = SIZES
         if not low <= size <= high:
             raise RecipeError("size", size, f"{low} to {high} px")
         counts = np.diff(edges(size, len(self.cells)))
-        # the few rows first: what is repeated last is copied row by row
-        return Image.fromarray(self.cells.repeat(counts, axis=1).repeat(counts, axis=0))
+        return self.cells.repeat(counts, axis=1), counts
 
 
 def palette_of(cells: Bytes) -> Bytes:
