@@ -37,6 +37,7 @@ def main() -> None:
         # room for one base only, so that every switch drops the other
         with start(root / "weights", root / "server", **place) as cog:
             setup = time.perf_counter() - setting_up
+            assert cog.state["status"] == "READY", cog.log
             canceling = cancel(cog)
             before = strays(set(), ROOT / "punks", ROOT / "script")
             began = time.perf_counter()

@@ -189,6 +189,14 @@ def test_an_unknown_device_is_refused(monkeypatch: pytest.MonkeyPatch, asked: st
         choose_device()
 
 
+@pytest.mark.parametrize(("asked", "chosen"), [("", 0), ("cuda", 0), ("cuda:1", 1)])
+def test_a_gpu_has_its_number_as_its_tensors_do(monkeypatch: pytest.MonkeyPatch, asked: str, chosen: int):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("PUNKS_DEVICE", asked)
+    assert choose_device() == torch.device("cuda", chosen)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_absent_cuda_is_said_plainly(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_DEVICE", "cuda")

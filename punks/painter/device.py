@@ -14,10 +14,8 @@ from punks.errors import DeviceError
 
 def choose_device() -> torch.device:
     """`PUNKS_DEVICE`, else CUDA where there is one, else MPS, else the CPU. Raises DeviceError."""
-    asked = os.environ.get("PUNKS_DEVICE", "")
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if not asked:
-        return torch.device(next(name for name, present in there.items() if present))
+    asked = os.environ.get("PUNKS_DEVICE") or next(name for name, present in there.items() if present)
     kind, _, index = asked.partition(":")
     if kind not in there or (index and not (kind == "cuda" and index.isdecimal())):
         raise DeviceError(f"PUNKS_DEVICE: {asked!r} is no device; use cuda, cuda:N, mps or cpu")
@@ -26,7 +24,8 @@ def choose_device() -> torch.device:
             f"PUNKS_DEVICE is {asked}, but torch {torch.__version__} finds no such device here; "
             "check the driver and that torch is a build for it, or set PUNKS_DEVICE=cpu"
         )
-    return torch.device(asked)
+    # tensors name their GPU by its number: what is compared with them or asked about it has to do so too
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
 class Clock:
