@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from punks.errors import PunkError
-from punks.painter.device import recorded
+from punks.painter.device import mark
 
 Landing = tuple[Tensor, Tensor, "torch.cuda.Event | None"]
 
@@ -47,7 +47,7 @@ def _launch(levels: Tensor, finite: Tensor) -> Landing:
     there = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
     for host, device in zip(there, (levels, finite), strict=True):
         host.copy_(device, non_blocking=True)
-    return there[0], there[1], recorded(levels.device)
+    return there[0], there[1], mark(levels.device)
 
 
 def _landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:

@@ -28,32 +28,50 @@ def choose_device() -> torch.device:
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
+def mark(device: torch.device, *, timed: bool = False) -> torch.cuda.Event:
+    """An event after all that was launched on this GPU, whichever GPU torch takes for the current one."""
+    event = torch.cuda.Event(enable_timing=timed)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
 class Clock:
-    """Wall seconds between laps; waits for the device, so a lap is what the stage took."""
+    """Wall seconds that stages took. A GPU keeps the time of its laps, so that the host need not wait for them."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.seconds: dict[str, float] = {}
+        self._laps: list[tuple[str, torch.cuda.Event]] = []
         self.start()
 
     def start(self) -> None:
         self._last = time.perf_counter()
+        self._passed = mark(self._device, timed=True) if self._device.type == "cuda" else None
 
     def lap(self, name: str) -> None:
+        """What was launched since the last lap was this stage; `seconds` has it from the next `settle` or `add` on."""
         if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        self.add(name)
+            self._laps.append((name, mark(self._device, timed=True)))
+        else:
+            self.add(name)
+
+    def settle(self) -> None:
+        """Waits for the laps and counts them."""
+        for name, lap in self._laps:
+            lap.synchronize()
+            if self._passed is not None:
+                self._count(name, self._passed.elapsed_time(lap) / 1000)
+            self._passed = lap
+        self._laps.clear()
 
     def add(self, name: str) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._last
-        self.start()
+        """What was not counted yet was this stage, and the host has waited for it."""
+        self.settle()
+        self._count(name, time.perf_counter() - self._last)
 
-
-def recorded(device: torch.device) -> torch.cuda.Event:
-    """An event after all that was launched on this GPU, whichever GPU torch takes for the current one."""
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(device))
-    return event
+    def _count(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self._last += seconds
 
 
 class Pace:
@@ -67,7 +85,6 @@ class Pace:
         """One denoising step was launched; waits until the step before the last one is done."""
         if self._device.type != "cuda":
             return
-        event = recorded(self._device)
-        self._ahead.append(event)
+        self._ahead.append(mark(self._device))
         if len(self._ahead) > 2:
             self._ahead.popleft().synchronize()

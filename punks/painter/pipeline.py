@@ -43,7 +43,7 @@ diffusers.utils.logging.disable_progress_bar()
 class Paintings:
     """RGB pictures at the base's native side, to be read once, and the seconds that each stage took.
 
-    The next picture is decoded while the last one is in use: `seconds["decode"]` is complete when all are read.
+    The next picture is decoded while the last one is in use: `seconds` is whole when all are read.
     """
 
     images: Iterable[Image.Image]
@@ -75,6 +75,7 @@ class Painter:
         except (OSError, ValueError) as error:
             raise WeightsError(f"{folder} cannot be loaded: {error}") from error
         self._pipeline.to(self.device)
+        _place(self._pipeline, self.device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._scheduler: Any = self._pipeline.scheduler
         if asked is not None:
@@ -123,6 +124,7 @@ class Painter:
             half = len(recipes) // 2
         else:
             return Paintings(images=self._decoded(latents, clock), seconds=clock.seconds)
+        clock.settle()
         log.warning("%s has no memory for %d pictures at once; going on with %d", self.device, len(recipes), half)
         self.batch_size = half
         self._give_memory_back()
@@ -136,13 +138,13 @@ class Painter:
     def _decoded(self, latents: Tensor, clock: Clock) -> Iterator[Image.Image]:
         pictures = decoded(self._pixels, latents)
         for _ in range(len(latents)):
-            clock.start()
             try:
                 picture = next(pictures)
             except torch.OutOfMemoryError as error:
                 raise self._out_of_memory(error) from error
             clock.add("decode")
             yield picture
+            clock.start()
 
     def _out_of_memory(self, error: torch.OutOfMemoryError) -> DeviceError:
         self._give_memory_back()
@@ -189,8 +191,10 @@ class Painter:
         if recipe.lora_scale == 0:
             self._lora.clear()
         else:
-            weights.require(row, recipe.epoch)
-            self._lora.fuse(weights.lora_path(row, recipe.epoch), recipe.lora_scale)
+            path = weights.lora_path(row, recipe.epoch)
+            if not path.is_file():
+                weights.require(row, recipe.epoch)
+            self._lora.fuse(path, recipe.lora_scale)
 
     def _denoise(
         self,
@@ -243,3 +247,10 @@ class Painter:
         shape = (1, self._pipeline.unet.config.in_channels, side, side)
         noise = torch.cat([starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)])
         return {"latents": noise.to(self.device, self.dtype), "height": size, "width": size}
+
+
+def _place(pipeline: Any, device: torch.device) -> None:
+    """Tells the pipeline once where it is: diffusers asks each of its thousand modules, several times a picture."""
+    kind, there = type(pipeline), property(lambda _self: device)
+    # of the same name, by which diffusers finds the pipeline that starts from a picture
+    pipeline.__class__ = type(kind.__name__, (kind,), {"device": there, "_execution_device": there})
