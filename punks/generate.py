@@ -90,11 +90,13 @@ class Studio:
             weights.require(row, epoch or row.epoch)
             # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            from punks.painter.memory import make_room  # both bring torch along, whose OpenMP reads the line above
+            # both bring torch along, whose OpenMP reads the line above
+            from punks.painter.memory import drop_others, make_room
             from punks.painter.pipeline import Painter
 
             make_room(self._painters, row)
-            self._painters[row.base.name] = Painter(row)
+            alone = functools.partial(drop_others, self._painters, row.base.name)
+            self._painters[row.base.name] = Painter(row, drop_others=alone)
         self._painters.move_to_end(row.base.name)
         return self._painters[row.base.name]
 

@@ -4,13 +4,14 @@ import gc
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
-from PIL import Image
+from PIL import Image, ImageChops
 
 from punks import Recipe, Studio, variants
 from punks.cli import main
@@ -68,6 +69,57 @@ def test_switches_of_base_and_lora_leak_nothing(monkeypatch: pytest.MonkeyPatch)
             first = first or picture
             assert picture == first
     assert max(tensors[1:]) <= tensors[0] * 1.01
+
+
+def full_while(condition: Callable[[], bool], module: Any, name: str) -> None:
+    """Makes a module of a pipeline run out of memory for as long as the condition holds."""
+    own = getattr(module, name)
+
+    def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
+        if condition():
+            raise torch.OutOfMemoryError("CUDA out of memory.\nAnd more.")
+        return own(sample, *args, **options)
+
+    setattr(module, name, forward)
+
+
+@pytest.mark.parametrize(("part", "name"), [("unet", "forward"), ("vae", "decode")])
+def test_out_of_memory_drops_the_other_bases_before_it_fails(part: str, name: str):
+    studio = Studio()
+    undisturbed = studio.generate(recipe(variant="tiny-xl")).painting.tobytes()
+    other = weakref.ref(studio.painter("tiny"))
+    painter = studio.painter("tiny-xl")
+    full_while(lambda: other() is not None, getattr(painter._pipeline, part), name)
+    assert studio.generate(recipe(variant="tiny-xl")).painting.tobytes() == undisturbed
+    assert other() is None
+    full_while(lambda: True, getattr(painter._pipeline, part), name)
+    with pytest.raises(
+        DeviceError, match=r"cpu has no memory left for one picture \(CUDA out of memory\.\); close what"
+    ):
+        studio.generate(recipe(variant="tiny-xl"))
+
+
+def test_out_of_memory_halves_the_batch():
+    painter = Studio().painter("tiny")
+    recipes = recipe().outputs(5)
+    prompts = [one.prompt for one in recipes]
+    alone = [next(iter(painter.paint([one], [one.prompt]).images)) for one in recipes]
+    rows: list[int] = []
+    own = painter._pipeline.unet.forward
+
+    def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
+        rows.append(len(sample))
+        if len(sample) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return own(sample, *args, **options)
+
+    painter._pipeline.unet.forward = forward
+    painted = painter.paint(recipes, prompts)
+    differences = [ImageChops.difference(*pair).getextrema() for pair in zip(painted.images, alone, strict=True)]
+    assert max(high for bands in differences for _, high in bands) <= 1
+    assert rows == [5, 2, 3, 1, 2]
+    assert painter.batch_size == 1
+    assert {"lora", "encode", "denoise", "decode"} == set(painted.seconds)
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])

@@ -57,10 +57,22 @@ def make_room(painters: "OrderedDict[str, Painter]", row: Variant) -> None:
     device = next(iter(painters.values())).device
     needed = _size(row, device)
     while painters and sum(one.nbytes for one in painters.values()) + needed > budget(device):
-        painters.popitem(last=False)
-        gc.collect()  # a pipeline holds itself in cycles
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        _drop(painters, next(iter(painters)))
+
+
+def drop_others(painters: "OrderedDict[str, Painter]", kept: str) -> bool:
+    """Drops every painter but one; whether there were others."""
+    others = [name for name in painters if name != kept]
+    for name in others:
+        _drop(painters, name)
+    return bool(others)
+
+
+def _drop(painters: "OrderedDict[str, Painter]", name: str) -> None:
+    device = painters.pop(name).device
+    gc.collect()  # a pipeline holds itself in cycles
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _size(row: Variant, device: torch.device) -> int:

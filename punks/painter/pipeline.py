@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import diffusers
 import torch
@@ -21,7 +21,7 @@ from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
-from punks.painter.engine import choose_engine, install, prepare
+from punks.painter.engine import Graphs, choose_engine, install, prepare
 from punks.painter.memory import budget, hold_to_limit
 from punks.painter.noise import starting_noise
 from punks.painter.schedulers import make_scheduler
@@ -30,6 +30,7 @@ from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
+Out = TypeVar("Out")
 log = logging.getLogger(__name__)
 
 # both print notes about optional parts and bars of their own; this program says what its users need to know
@@ -51,10 +52,17 @@ class Paintings:
 
 
 class Painter:
-    """One base model, warm on one device: half precision on CUDA, float32 elsewhere."""
+    """One base model, warm on one device: half precision on CUDA, float32 elsewhere.
 
-    def __init__(self, variant: Variant, device: torch.device | None = None) -> None:
+    Where memory runs out it calls `drop_others`, which frees what other bases hold and says whether there was any.
+    """
+
+    def __init__(
+        self, variant: Variant, device: torch.device | None = None, *, drop_others: Callable[[], bool] = lambda: False
+    ) -> None:
         self.device = device or choose_device()
+        self._drop_others = drop_others
+        self._graphs: Graphs | None = None
         self.base = variant.base
         self._row = variant
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
@@ -74,7 +82,10 @@ class Painter:
             )
         except (OSError, ValueError) as error:
             raise WeightsError(f"{folder} cannot be loaded: {error}") from error
-        self._pipeline.to(self.device)
+        try:
+            self._with_room(lambda: self._pipeline.to(self.device))
+        except torch.OutOfMemoryError as error:
+            raise self._out_of_memory(error, self.base.name) from error
         _place(self._pipeline, self.device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._scheduler: Any = self._pipeline.scheduler
@@ -105,22 +116,11 @@ class Painter:
         if not all(first.batches_with(recipe) for recipe in recipes):
             raise ValueError(f"recipes of one batch may differ in {', '.join(PER_PICTURE)} only")
         clock = Clock(self.device)
-        self.use_lora(first)
-        clock.lap("lora")
-        guided = first.guidance_scale > 1
-        texts = {text: encode(self._pipeline, text, first.negative_prompt, guided=guided) for text in prompts}
-        embeddings = [texts[text] for text in prompts]
-        clock.lap("encode")
-        self._pipeline.scheduler = make_scheduler(self._scheduler, first)
-        generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
         try:
-            if first.steer > 0:
-                steer(self._pipeline, recipes)
-            latents = self._denoise(recipes, embeddings, generators, on_step, picture)
-            clock.lap("denoise")
+            latents = self._with_room(lambda: self._latents(recipes, prompts, on_step, picture, clock))
         except torch.OutOfMemoryError as error:
             if len(recipes) == 1:
-                raise self._out_of_memory(error) from error
+                raise self._out_of_memory(error, "one picture") from error
             half = len(recipes) // 2
         else:
             return Paintings(images=self._decoded(latents, clock), seconds=clock.seconds)
@@ -135,25 +135,62 @@ class Painter:
             clock.seconds = {stage: clock.seconds.get(stage, 0.0) + taken for stage, taken in painted.seconds.items()}
         return Paintings(images=images, seconds=clock.seconds)
 
+    def _latents(
+        self,
+        recipes: Sequence[Recipe],
+        prompts: Sequence[str],
+        on_step: OnStep | None,
+        picture: Image.Image | None,
+        clock: Clock,
+    ) -> Tensor:
+        first = recipes[0]
+        self.use_lora(first)
+        clock.lap("lora")
+        guided = first.guidance_scale > 1
+        texts = {text: encode(self._pipeline, text, first.negative_prompt, guided=guided) for text in prompts}
+        embeddings = [texts[text] for text in prompts]
+        clock.lap("encode")
+        self._pipeline.scheduler = make_scheduler(self._scheduler, first)
+        generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
+        if first.steer > 0:
+            steer(self._pipeline, recipes)
+        latents = self._denoise(recipes, embeddings, generators, on_step, picture)
+        clock.lap("denoise")
+        return latents
+
     def _decoded(self, latents: Tensor, clock: Clock) -> Iterator[Image.Image]:
-        pictures = decoded(self._pixels, latents)
+        pictures = decoded(lambda one: self._with_room(lambda: self._pixels(one)), latents)
         for _ in range(len(latents)):
             try:
                 picture = next(pictures)
             except torch.OutOfMemoryError as error:
-                raise self._out_of_memory(error) from error
+                raise self._out_of_memory(error, "one picture") from error
             clock.add("decode")
             yield picture
             clock.start()
 
-    def _out_of_memory(self, error: torch.OutOfMemoryError) -> DeviceError:
+    def _with_room(self, act: Callable[[], Out]) -> Out:
+        """What `act` returns; out of memory it is done again without all that can be loaded or captured anew."""
+        try:
+            return act()
+        except torch.OutOfMemoryError:
+            held = self._drop_others() or bool(self._graphs)
+            self._give_memory_back()
+            if not held:
+                raise
+        log.warning("%s was out of memory; going on without other bases and earlier graphs", self.device)
+        return act()
+
+    def _out_of_memory(self, error: torch.OutOfMemoryError, what: str) -> DeviceError:
         self._give_memory_back()
         return DeviceError(
-            f"{self.device} has no memory left for one picture ({str(error).splitlines()[0]}); "
+            f"{self.device} has no memory left for {what} ({str(error).splitlines()[0]}); "
             "close what else uses it, or give this program more with PUNKS_VRAM_GB"
         )
 
     def _give_memory_back(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
         if self._graphs is not None:
             self._graphs.clear()
         if self.device.type == "cuda":
