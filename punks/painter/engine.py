@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from punks.errors import DeviceError
+from punks.painter.memory import limit
 
 log = logging.getLogger(__name__)
 ENGINES = ("compile", "graph", "eager")
@@ -134,22 +135,37 @@ class Graphs:
         """None, which means eager, where the memory for it is not there."""
         static = [_static(leaf, self._device) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         args, kwargs = tree_unflatten(static, spec)
+        stream = torch.cuda.Stream(self._device)
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_allocated(self._device)
+        with torch.cuda.stream(stream):
+            for _ in range(2):  # libraries choose algorithms and take workspaces on their first calls
+                function(*args, **kwargs)
+        torch.cuda.current_stream(self._device).wait_stream(stream)
+        needed = torch.cuda.max_memory_allocated(self._device) - before
         try:
-            stream = torch.cuda.Stream(self._device)
-            stream.wait_stream(torch.cuda.current_stream(self._device))
-            with torch.cuda.stream(stream):
-                for _ in range(2):  # libraries choose algorithms and take workspaces on their first calls
-                    function(*args, **kwargs)
-            torch.cuda.current_stream(self._device).wait_stream(stream)
+            if needed > self._room():
+                raise torch.OutOfMemoryError(f"{needed} bytes")  # noqa: TRY301
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, stream=stream):
                 output = function(*args, **kwargs)
         except torch.OutOfMemoryError:
-            if not self._graphs:
-                raise
             log.warning("no memory is left to capture another shape; it is painted without a graph")
             return None
         return _Graph(graph, [leaf for leaf in static if isinstance(leaf, Tensor)], output)
+
+    def _room(self) -> int:
+        """Bytes that a capture may take: asked first, as torch never gives back what a capture that fails has taken.
+
+        https://github.com/pytorch/pytorch/pull/190348
+        """
+        torch.cuda.empty_cache()
+        free = torch.cuda.mem_get_info(self._device)[0]
+        within = limit(self._device) - torch.cuda.memory_reserved(self._device)
+        pool = torch.cuda.memory_snapshot(self._pool, include_traces=False)
+        unused = sum(segment["total_size"] - segment["allocated_size"] for segment in pool)
+        return int(min(free, within)) + unused
 
 
 def _static(given: Tensor, device: torch.device) -> Tensor:
