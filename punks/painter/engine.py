@@ -137,29 +137,29 @@ class Graphs:
         args, kwargs = tree_unflatten(static, spec)
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self._device)
-        before = torch.cuda.memory_allocated(self._device)
+        before, flushes = torch.cuda.memory_reserved(self._device), self._flushes()
         with torch.cuda.stream(stream):
             for _ in range(2):  # libraries choose algorithms and take workspaces on their first calls
                 function(*args, **kwargs)
         torch.cuda.current_stream(self._device).wait_stream(stream)
-        needed = torch.cuda.max_memory_allocated(self._device) - before
-        try:
-            if needed > self._room():
-                raise torch.OutOfMemoryError(f"{needed} bytes")  # noqa: TRY301
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream):
-                output = function(*args, **kwargs)
-        except torch.OutOfMemoryError:
+        needed = torch.cuda.max_memory_reserved(self._device) - before
+        # asked first: torch never gives back what a capture that fails has taken (pytorch/pytorch#190348)
+        if self._flushes() > flushes or needed > self._room():
             log.warning("no memory is left to capture another shape; it is painted without a graph")
             return None
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream):
+            output = function(*args, **kwargs)
         return _Graph(graph, [leaf for leaf in static if isinstance(leaf, Tensor)], output)
 
-    def _room(self) -> int:
-        """Bytes that a capture may take: asked first, as torch never gives back what a capture that fails has taken.
+    def _flushes(self) -> int:
+        """How often memory was short so far and what lay unused was given back, which a capture cannot do."""
+        return torch.cuda.memory_stats(self._device).get("num_alloc_retries", 0)
 
-        https://github.com/pytorch/pytorch/pull/190348
-        """
+    def _room(self) -> int:
+        """Bytes that a capture may take: what this program may still have, and what lies unused in its pool."""
         torch.cuda.empty_cache()
         free = torch.cuda.mem_get_info(self._device)[0]
         within = limit(self._device) - torch.cuda.memory_reserved(self._device)
