@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from zlib_ng import zlib_ng
 
 from punks.errors import ImageError
 from punks.recipe import Recipe
-from punks.snap.art import PixelArt
+
+if TYPE_CHECKING:
+    from punks.snap import PixelArt
 
 KEY = "punks-recipe"
 UP = b"\x02"  # the filter that stores a row as its difference from the row above
@@ -31,7 +33,7 @@ def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> N
     _write(path, functools.partial(image.save, format="PNG", pnginfo=_info(recipe), compress_type=zlib.Z_RLE))
 
 
-def write_art(art: PixelArt, size: int, path: Path, recipe: Recipe | None = None) -> None:
+def write_art(art: "PixelArt", size: int, path: Path, recipe: Recipe | None = None) -> None:
     """Writes what `write_png` would of the art enlarged to `size` px, in a tenth of the time."""
     rows, counts = art.rows(size)
     _write(path, functools.partial(_encode, rows, counts.tolist(), _info(recipe)))
