@@ -34,7 +34,7 @@ def main() -> None:
         write_bases(root / "weights", full=args.full)
         (root / "server").mkdir()
         setting_up = time.perf_counter()
-        # room for one base only, so that every switch drops the other
+        # room to paint with one base only, so that every switch drops the other
         with start(root / "weights", root / "server", **place) as cog:
             setup = time.perf_counter() - setting_up
             assert cog.state["status"] == "READY", cog.log

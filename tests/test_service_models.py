@@ -38,6 +38,19 @@ def test_a_budget_keeps_the_bases_used_last(monkeypatch: pytest.MonkeyPatch):
     assert (studio.painter("tiny"), studio.painter("tiny-xl")) == both
 
 
+def test_a_budget_leaves_room_to_paint(monkeypatch: pytest.MonkeyPatch):
+    studio = Studio()
+    weights = sum(studio.painter(name).nbytes for name in ("tiny", "tiny-xl"))
+    side = variants.variant("tiny-xl").base.side
+    painting = 4 * (side / 1024) ** 2
+    for gigabytes, both in ((weights / 0.8e9 + 0.0001, False), (weights / 0.8e9 + painting, True)):
+        monkeypatch.setenv("PUNKS_VRAM_GB", str(gigabytes))
+        studio = Studio()
+        first = weakref.ref(studio.painter("tiny"))
+        studio.painter("tiny-xl")
+        assert (first() is not None) == both
+
+
 @pytest.mark.parametrize("text", ["much", "0", "-1", "nan", "inf"])
 def test_a_budget_that_is_no_size_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_VRAM_GB", text)

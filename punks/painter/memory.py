@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _GB = 1_000_000_000
 _SHARE = 0.8
+_TO_PAINT = 4 * _GB  # a picture of 1024 px; with 2.9 GB beside the weights SDXL was seen to run out
 
 
 def budget(device: torch.device) -> float:
@@ -44,19 +45,26 @@ def limit(device: torch.device) -> float:
 
 
 def hold_to_limit(device: torch.device) -> None:
-    """Makes `PUNKS_VRAM_GB` all that this process takes of a GPU, paintings included; beyond it is out of memory."""
+    """Makes `PUNKS_VRAM_GB` all that torch takes of a GPU, paintings included; beyond it is out of memory.
+
+    What CUDA takes for itself, about 0.9 GB, comes on top.
+    """
     if device.type == "cuda" and os.environ.get("PUNKS_VRAM_GB"):
         share = limit(device) / torch.cuda.mem_get_info(device)[1]
         torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
 
 
 def make_room(painters: "OrderedDict[str, Painter]", row: Variant) -> None:
-    """Drops the painters that were used longest ago until the base of `row` fits beside the others."""
+    """Drops the painters used longest ago until the base of `row` fits beside the others, and any of them can paint."""
     if not painters:
         return
     device = next(iter(painters.values())).device
     needed = _size(row, device)
-    while painters and sum(one.nbytes for one in painters.values()) + needed > budget(device):
+    while painters:
+        side = max(row.base.side, *(one.base.side for one in painters.values()))
+        room = min(budget(device), limit(device) - _TO_PAINT * (side / 1024) ** 2)
+        if sum(one.nbytes for one in painters.values()) + needed <= room:
+            break
         _drop(painters, next(iter(painters)))
 
 
