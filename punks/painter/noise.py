@@ -1,9 +1,32 @@
-"""The noise that a painting starts from."""
+"""What a painting starts from, as arguments of the pipeline: noise, or a picture that gets some."""
+
+# diffusers is typed in part only
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from punks.recipe import Recipe
+
+
+def starting_latents(
+    pipeline: Any, recipes: Sequence[Recipe], generators: list[torch.Generator], size: int, dtype: torch.dtype
+) -> dict[str, Any]:
+    """The noise of pictures of `size` px, on the pipeline's device; each generator is at its recipe's seed."""
+    side = size // pipeline.vae_scale_factor
+    shape = (1, pipeline.unet.config.in_channels, side, side)
+    noise = torch.cat([starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)])
+    return {"latents": noise.to(pipeline.device, dtype), "height": size, "width": size}
+
+
+def start_from(picture: Image.Image, size: int, strength: float) -> dict[str, Any]:
+    """The picture, cropped square at `size` px: pixel art stays sharp when it is enlarged, the rest becomes smooth."""
+    filtered = Image.Resampling.NEAREST if max(picture.size) < size else Image.Resampling.LANCZOS
+    return {"image": ImageOps.fit(picture, (size, size), filtered), "strength": strength}
 
 
 def starting_noise(recipe: Recipe, generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:

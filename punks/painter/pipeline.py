@@ -1,4 +1,4 @@
-"""Loads a base model, holds it warm with its LoRA slot, and paints."""
+"""Holds a base model warm with its LoRA slot, and paints."""
 
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -9,21 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import diffusers
 import torch
-import transformers
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from punks import variants, weights
-from punks.errors import DeviceError, WeightsError
+from punks.errors import DeviceError
 from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.engine import Graphs, choose_engine, install, prepare
+from punks.painter.loading import from_pictures, load_pipeline, place
 from punks.painter.memory import budget, hold_to_limit
-from punks.painter.noise import starting_noise
+from punks.painter.noise import start_from, starting_latents
 from punks.painter.schedulers import make_scheduler
 from punks.painter.steering import steer
 from punks.recipe import PER_PICTURE, Recipe
@@ -32,12 +31,6 @@ from punks.variants import Variant
 OnStep = Callable[[int, int], None]
 Out = TypeVar("Out")
 log = logging.getLogger(__name__)
-
-# both print notes about optional parts and bars of their own; this program says what its users need to know
-transformers.utils.logging.set_verbosity_error()
-transformers.utils.logging.disable_progress_bar()
-diffusers.utils.logging.set_verbosity_error()
-diffusers.utils.logging.disable_progress_bar()
 
 
 @dataclass(kw_only=True)
@@ -69,25 +62,12 @@ class Painter:
         asked = choose_engine(self.device)
         hold_to_limit(self.device)
         folder = weights.base_folder(variant)
-        half = any((folder / "unet").glob("*.fp16.safetensors"))
-        unserved = [part for part in weights.components(folder) if part in ("safety_checker", "feature_extractor")]
-        try:
-            self._pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(  # pyright: ignore[reportPrivateImportUsage]
-                folder,
-                dtype=self.dtype,
-                variant="fp16" if half else None,
-                use_safetensors=True,
-                local_files_only=True,
-                **dict.fromkeys(unserved),
-            )
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{folder} cannot be loaded: {error}") from error
+        self._pipeline: Any = load_pipeline(folder, self.dtype)
         try:
             self._with_room(lambda: self._pipeline.to(self.device))
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory(error, self.base.name) from error
-        _place(self._pipeline, self.device)
-        self._pipeline.set_progress_bar_config(disable=True)
+        place(self._pipeline, self.device)
         self._scheduler: Any = self._pipeline.scheduler
         if asked is not None:
             prepare(self._pipeline)
@@ -254,12 +234,12 @@ class Painter:
                 on_step(done, steps)
             return tensors
 
-        pace, pipeline, start = Pace(self.device), self._pipeline, self._start(recipes, generators, picture)
-        if picture is not None:
-            pipeline = diffusers.AutoPipelineForImage2Image.from_pipe(  # pyright: ignore[reportPrivateImportUsage]
-                pipeline
-            )
-            pipeline.set_progress_bar_config(disable=True)
+        pace, pipeline = Pace(self.device), self._pipeline
+        if picture is None:
+            start = starting_latents(pipeline, recipes, generators, self.base.side, self.dtype)
+        else:
+            start = start_from(picture, self.base.side, recipe.prompt_strength)
+            pipeline = from_pictures(pipeline)
         return pipeline(
             **joined(embeddings),
             **start,
@@ -269,25 +249,3 @@ class Painter:
             output_type="latent",
             callback_on_step_end=step_end,
         ).images
-
-    def _start(
-        self, recipes: Sequence[Recipe], generators: list[torch.Generator], picture: Image.Image | None
-    ) -> dict[str, Any]:
-        """What the denoising starts from, as arguments of the pipeline: noise, or a picture that gets some."""
-        size = self.base.side
-        if picture is not None:
-            # pixel art stays sharp when it is enlarged; whatever is larger is made smaller smoothly
-            small = max(picture.size) < size
-            filtered = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-            return {"image": ImageOps.fit(picture, (size, size), filtered), "strength": recipes[0].prompt_strength}
-        side = size // self._pipeline.vae_scale_factor
-        shape = (1, self._pipeline.unet.config.in_channels, side, side)
-        noise = torch.cat([starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)])
-        return {"latents": noise.to(self.device, self.dtype), "height": size, "width": size}
-
-
-def _place(pipeline: Any, device: torch.device) -> None:
-    """Tells the pipeline once where it is: diffusers asks each of its thousand modules, several times a picture."""
-    kind, there = type(pipeline), property(lambda _self: device)
-    # of the same name, by which diffusers finds the pipeline that starts from a picture
-    pipeline.__class__ = type(kind.__name__, (kind,), {"device": there, "_execution_device": there})
