@@ -16,6 +16,7 @@ from punks.lora.slot import LoraSlot
 from punks.painter.compiled import load, package_folder
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import choose_engine, prepare
+from punks.painter.loading import place
 from punks.painter.warm import warm
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -63,6 +64,20 @@ def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.Fixtur
         LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
     assert not torch.allclose(noise_of(plain), bare, atol=1e-3)
     assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=needs_cuda)])
+def test_what_was_joined_stays_joined_where_it_is_placed(pipeline: Any, device: str):
+    prepare(pipeline)
+    place(pipeline, torch.device(device))
+    unet = pipeline.unet
+    reader = next(one for one in unet.modules() if hasattr(one, "to_kv"))
+    keys, values, both = reader.to_k.weight, reader.to_v.weight, reader.to_kv.weight
+    assert keys.is_set_to(both[: len(keys)])
+    assert values.is_set_to(both[len(keys) :])
+    assert both.is_set_to(unet.encoder_hid_proj.weight[: len(both)])
+    assert not unet.conv_in.weight.is_set_to(unet.conv_out.weight)
+    assert {str(part.device) for part in (unet, pipeline.vae, pipeline.text_encoder)} == {device}
 
 
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):

@@ -9,6 +9,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from torch import Tensor
 
 from punks import weights
 from punks.errors import WeightsError
@@ -47,7 +48,31 @@ def from_pictures(pipeline: Any) -> Any:
 
 
 def place(pipeline: Any, device: torch.device) -> None:
-    """Tells the pipeline once where it is: diffusers asks each of its thousand modules, several times a picture."""
-    kind, there = type(pipeline), property(lambda _self: device)
+    """Moves the pipeline; what is part of another tensor stays part of it. Out of memory it is left where it was.
+
+    The pipeline is told once where it is: diffusers asks each of its thousand modules, several times a picture.
+    """
+    placed: list[tuple[Tensor, Tensor]] = []
+    whole = there = torch.empty(0)
+    for tensor in sorted(_tensors(pipeline), key=lambda one: (one.data_ptr(), -one.nbytes)):
+        if tensor.data_ptr() + tensor.nbytes > whole.data_ptr() + whole.nbytes:
+            whole, there = tensor, tensor.detach().to(device)
+        offset = there.storage_offset() + (tensor.data_ptr() - whole.data_ptr()) // tensor.itemsize
+        placed.append((tensor, there.as_strided(tensor.size(), tensor.stride(), offset)))
+    for tensor, moved in placed:
+        tensor.data = moved
+    kind, where = type(pipeline), property(lambda _self: device)
     # of the same name, by which diffusers finds the pipeline that starts from a picture
-    pipeline.__class__ = type(kind.__name__, (kind,), {"device": there, "_execution_device": there})
+    pipeline.__class__ = type(kind.__name__, (kind,), {"device": where, "_execution_device": where})
+
+
+def nbytes(pipeline: Any) -> int:
+    """Memory that the weights take: what shares memory counts once."""
+    storages = [tensor.untyped_storage() for tensor in _tensors(pipeline)]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def _tensors(pipeline: Any) -> list[Tensor]:
+    """Parameters and buffers of all its models."""
+    models = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    return [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]

@@ -20,7 +20,7 @@ from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.engine import Graphs, choose_engine, install, prepare
-from punks.painter.loading import from_pictures, load_pipeline, place
+from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
 from punks.painter.memory import budget, hold_to_limit
 from punks.painter.noise import start_from, starting_latents
 from punks.painter.schedulers import make_scheduler
@@ -63,14 +63,13 @@ class Painter:
         hold_to_limit(self.device)
         folder = weights.base_folder(variant)
         self._pipeline: Any = load_pipeline(folder, self.dtype)
-        try:
-            self._with_room(lambda: self._pipeline.to(self.device))
-        except torch.OutOfMemoryError as error:
-            raise self._out_of_memory(error, self.base.name) from error
-        place(self._pipeline, self.device)
         self._scheduler: Any = self._pipeline.scheduler
         if asked is not None:
             prepare(self._pipeline)
+        try:
+            self._with_room(lambda: place(self._pipeline, self.device))
+        except torch.OutOfMemoryError as error:
+            raise self._out_of_memory(error, self.base.name) from error
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
         self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
         self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
@@ -179,10 +178,7 @@ class Painter:
     @property
     def nbytes(self) -> int:
         """Memory that the weights take on the device, the LoRA's copies included."""
-        parts = [part for part in self._pipeline.components.values() if isinstance(part, torch.nn.Module)]
-        tensors = [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
-        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
-        return sum(storages.values()) + (self._lora.nbytes if hasattr(self, "_lora") else 0)
+        return nbytes(self._pipeline) + (self._lora.nbytes if hasattr(self, "_lora") else 0)
 
     def healthy(self) -> bool:
         """Whether the device computes; one whose CUDA context broke never does again."""
