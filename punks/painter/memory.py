@@ -3,9 +3,11 @@
 # torch is typed in part only
 # pyright: reportUnknownMemberType=false
 
+import ctypes
 import gc
 import math
 import os
+import sys
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -81,6 +83,13 @@ def _drop(painters: "OrderedDict[str, Painter]", name: str) -> None:
     gc.collect()  # a pipeline holds itself in cycles
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    trim()
+
+
+def trim() -> None:
+    """Gives what is free of the host's memory back to the system: glibc keeps gigabytes of a base that has gone."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # musl has none
+        libc.malloc_trim(0)
 
 
 def _size(row: Variant, device: torch.device) -> int:
