@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from punks import Recipe, Studio, variants, weights
 from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
-from punks.painter.compiled import load, package_folder
+from punks.painter.compiled import export, load, package_folder
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import choose_engine, prepare
 from punks.painter.loading import place
@@ -78,6 +78,19 @@ def test_what_was_joined_stays_joined_where_it_is_placed(pipeline: Any, device: 
     assert both.is_set_to(unet.encoder_hid_proj.weight[: len(both)])
     assert not unet.conv_in.weight.is_set_to(unet.conv_out.weight)
     assert {str(part.device) for part in (unet, pipeline.vae, pipeline.text_encoder)} == {device}
+
+
+class Joined(torch.nn.Module):
+    def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return torch.cat([one, other], dim=1) * 2
+
+
+def test_channels_are_concatenated_where_they_lie():
+    pictures = tuple(torch.rand(2, channels, 4, 4).to(memory_format=torch.channels_last) for channels in (3, 5))
+    exported = export(Joined(), pictures)
+    assert torch.equal(exported.module()(*pictures), Joined()(*pictures))
+    (joined,) = [node for node in exported.graph.nodes if node.target is torch.ops.aten.cat.default]
+    assert joined.meta["val"].shape == (2, 4, 4, 8)
 
 
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):

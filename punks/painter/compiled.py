@@ -20,10 +20,11 @@ from typing import Any
 import diffusers
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 log = logging.getLogger(__name__)
 # raised whenever what is compiled changes: older packages then fit no more
-_EDITION = 2
+_EDITION = 3
 # inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
 _HOST = {"cpp.vec_isa_ok": False}
 _OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}
@@ -57,6 +58,24 @@ class _Decode(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.vae.decode(latents, return_dict=False)[0]
+
+
+class _ChannelsLast(TorchFunctionMode):
+    """Concatenates channels in the last dimension, where they lie.
+
+    What is concatenated in the second one inductor of torch 2.11 lays out channels first, and copies it back twice.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.cat and args[0][0].ndim == 4 and kwargs == {"dim": 1}:
+            return torch.cat([one.permute(0, 2, 3, 1) for one in args[0]], -1).permute(0, 3, 1, 2)
+        return func(*args, **(kwargs or {}))
+
+
+def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    """The graph of a module's forward, as inductor compiles it best."""
+    with torch.no_grad(), _ChannelsLast():
+        return torch.export.export(module, inputs, strict=False)
 
 
 def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> None:
@@ -145,6 +164,5 @@ def _compile(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
     log.info("compiling %s", path.name)
     part = path.with_name(f".{path.stem}.part.pt2")
     with torch.no_grad(), config.patch(_HOST):
-        exported = torch.export.export(module, inputs, strict=False)
-        aoti_compile_and_package(exported, package_path=str(part), inductor_configs=_OPTIONS)
+        aoti_compile_and_package(export(module, inputs), package_path=str(part), inductor_configs=_OPTIONS)
     shutil.move(part, path)
