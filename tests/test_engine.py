@@ -15,7 +15,7 @@ from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
 from punks.painter.compiled import export, load, package_folder
 from punks.painter.decoder import decoded, pixels_of
-from punks.painter.engine import choose_engine, prepare
+from punks.painter.engine import channels_last, choose_engine, join_projections
 from punks.painter.loading import place
 from punks.painter.warm import warm
 
@@ -58,7 +58,8 @@ def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.Fixtur
     row = variants.variant(request.node.callspec.params["pipeline"])
     plain = copy.deepcopy(pipeline)
     bare = noise_of(plain)
-    prepare(pipeline)
+    join_projections(pipeline.unet)
+    channels_last(pipeline)
     assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
     for one in (plain, pipeline):
         LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
@@ -68,7 +69,7 @@ def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.Fixtur
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=needs_cuda)])
 def test_what_was_joined_stays_joined_where_it_is_placed(pipeline: Any, device: str):
-    prepare(pipeline)
+    join_projections(pipeline.unet)
     place(pipeline, torch.device(device))
     unet = pipeline.unet
     reader = next(one for one in unet.modules() if hasattr(one, "to_kv"))

@@ -37,21 +37,24 @@ def choose_engine(device: torch.device) -> str | None:
     return asked if device.type == "cuda" else None
 
 
-def prepare(pipeline: Any) -> None:
-    """Lays weights out as tensor cores like them, before anything refers to them: channels last, few large products.
+def join_projections(unet: Any) -> None:
+    """Makes few large products of many small ones, on the host and before anything refers to the weights.
 
-    Done on the host: on a GPU the weights that are joined would leave holes, 2.3 GB of them in SDXL.
     Q, K and V are joined, so are the K and V of all blocks, which read the same words, and the projections of the
-    timestep. The weights that were joined become views of the whole, so that a LoRA written into them arrives.
+    timestep. The weights that were joined become views of the whole, so that a LoRA written into them arrives. On a GPU
+    the weights that are joined would leave holes in its memory, 2.3 GB of them in SDXL.
     """
-    unet = pipeline.unet
-    unet.to(memory_format=torch.channels_last)
-    pipeline.vae.to(memory_format=torch.channels_last)
     with no_init_weights():  # random numbers for 2 GB of new weights take the host 9 s
-        _join_projections(unet)
+        _join_all(unet)
 
 
-def _join_projections(unet: Any) -> None:
+def channels_last(pipeline: Any) -> None:
+    """Lays the weights of convolutions out as tensor cores like them."""
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
+
+
+def _join_all(unet: Any) -> None:
     unet.fuse_qkv_projections()
     modules = list(unet.modules())
     # both places are diffusers' own: what is there is applied once a call to what all blocks are given

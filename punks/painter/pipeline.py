@@ -19,7 +19,7 @@ from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
-from punks.painter.engine import Graphs, choose_engine, install, prepare
+from punks.painter.engine import Graphs, channels_last, choose_engine, install, join_projections
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
 from punks.painter.memory import budget, hold_to_limit, trim
 from punks.painter.noise import start_from, starting_latents
@@ -65,12 +65,14 @@ class Painter:
         self._pipeline: Any = load_pipeline(folder, self.dtype)
         self._scheduler: Any = self._pipeline.scheduler
         if asked is not None:
-            prepare(self._pipeline)
+            join_projections(self._pipeline.unet)
         try:
             self._with_room(lambda: place(self._pipeline, self.device))
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory(error, self.base.name) from error
         trim()
+        if asked is not None:
+            channels_last(self._pipeline)
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
         self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
         self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
