@@ -74,7 +74,7 @@ class _ChannelsLast(TorchFunctionMode):
 
 def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
     """The graph of a module's forward, as inductor compiles it best."""
-    with torch.no_grad(), _ChannelsLast():
+    with _ChannelsLast():
         return torch.export.export(module, inputs, strict=False)
 
 

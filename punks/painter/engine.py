@@ -154,13 +154,12 @@ class Graphs:
         stream = _side_stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(self._device)
         before, flushes = torch.cuda.memory_reserved(self._device), self._flushes()
         with torch.cuda.stream(stream):
             for _ in range(2):  # libraries choose algorithms and take workspaces on their first calls
                 function(*args, **kwargs)
         torch.cuda.current_stream(self._device).wait_stream(stream)
-        needed = torch.cuda.max_memory_reserved(self._device) - before
+        needed = torch.cuda.memory_reserved(self._device) - before
         # asked first: torch never gives back what a capture that fails has taken (pytorch/pytorch#190348)
         if self._flushes() > flushes or needed > self._room():
             log.warning("no memory is left to capture another shape; it is painted without a graph")
