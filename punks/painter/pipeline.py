@@ -68,11 +68,11 @@ class Painter:
             join_projections(self._pipeline.unet)
         try:
             self._with_room(lambda: place(self._pipeline, self.device))
+            if asked is not None:
+                self._with_room(lambda: channels_last(self._pipeline))
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory(error, self.base.name) from error
         trim()
-        if asked is not None:
-            channels_last(self._pipeline)
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
         self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
         self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
