@@ -81,6 +81,17 @@ def test_channels_are_concatenated_where_they_lie():
     assert joined.meta["val"].shape == (2, 4, 4, 8)
 
 
+def test_groups_are_normalized_by_way_of_their_channels():
+    norm = torch.nn.GroupNorm(4, 12, eps=1e-6)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    pictures = torch.randn(2, 12, 8, 8) * torch.rand(12, 1, 1) + torch.rand(12, 1, 1)  # each channel its own
+    with torch.no_grad():
+        exported = export(norm, (pictures,))
+        assert torch.allclose(exported.module()(pictures), norm(pictures), atol=1e-5)
+    assert "group_norm" not in str(exported.graph)
+
+
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
     side = pipeline.unet.config.sample_size
     latents = torch.randn(3, 4, side, side, generator=torch.Generator().manual_seed(1))

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 log = logging.getLogger(__name__)
 # raised whenever what is compiled changes: older packages then fit no more
-_EDITION = 3
+_EDITION = 4
 # inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
 _HOST = {"cpp.vec_isa_ok": False}
 _OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}
@@ -61,15 +61,30 @@ class _Decode(nn.Module):
 
 
 class _ChannelsLast(TorchFunctionMode):
-    """Concatenates channels in the last dimension, where they lie.
+    """Two functions of pictures, written so that inductor reads and writes channels in the order in which they lie.
 
-    What is concatenated in the second one inductor of torch 2.11 lays out channels first, and copies it back twice.
+    What is concatenated in the second dimension inductor of torch 2.11 lays out channels first, and copies it back
+    twice. The statistics of a group, of ten channels and more, it reads in as many steps.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         if func is torch.cat and args[0][0].ndim == 4 and kwargs == {"dim": 1}:
             return torch.cat([one.permute(0, 2, 3, 1) for one in args[0]], -1).permute(0, 3, 1, 2)
-        return func(*args, **(kwargs or {}))
+        if func is nn.functional.group_norm and args[0].ndim == 4:
+            return _group_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _group_norm(given: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """From the statistics of channels to those of groups: of parts of one size, variances and means add up."""
+    values = given.float()
+    variances, means = (one.unflatten(1, (groups, -1)) for one in torch.var_mean(values, (2, 3), correction=0))
+    variance, mean = torch.var_mean(means, -1, correction=0, keepdim=True)
+    scale = (variance + variances.mean(-1, keepdim=True) + eps).rsqrt() * weight.float().view(groups, -1)
+    shift = bias.float().view(groups, -1) - mean * scale
+    scale, shift = (one.flatten(1)[:, :, None, None] for one in (scale, shift))
+    return (values * scale + shift).to(given.dtype)
 
 
 def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
