@@ -128,8 +128,8 @@ class Painter:
         first = recipes[0]
         self.use_lora(first)
         clock.lap("lora")
-        guided = first.guidance_scale > 1
-        texts = {text: encode(self._pipeline, text, first.negative_prompt, guided=guided) for text in prompts}
+        negative, guided = first.negative_prompt, first.guidance_scale > 1
+        texts = {text: encode(self._pipeline, text, negative, guided=guided) for text in dict.fromkeys(prompts)}
         embeddings = [texts[text] for text in prompts]
         clock.lap("encode")
         self._pipeline.scheduler = make_scheduler(self._scheduler, first)
