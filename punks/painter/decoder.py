@@ -1,4 +1,4 @@
-"""Latents to pictures, one at a time: the device decodes the next while the host has the last one in its hands."""
+"""Latents to pictures, one at a time: the device decodes on while the host has one in its hands."""
 
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -31,14 +31,8 @@ def pixels_of(vae: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 @torch.inference_mode()
 def decoded(pixels: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> Iterator[Image.Image]:
     """The pictures of latents (N, 4, h, w) in their order. Raises PunkError where one is not finite."""
-    last: Landing | None = None
-    for one in latents.split(1):
-        started = _launch(*pixels(one))
-        if last is not None:
-            yield _landed(*last)
-        last = started
-    if last is not None:
-        yield _landed(*last)
+    for landing in [_launch(*pixels(one)) for one in latents.split(1)]:
+        yield _landed(*landing)
 
 
 def _launch(levels: Tensor, finite: Tensor) -> Landing:
