@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.demo import held_out, paint, recipe
 from punks.generate import Studio
 from punks.painter.pipeline import Painter
+from punks.snap.color import ciede2000, lab
 from training.captions import prompt
 
 PROMPTS = 64
@@ -23,8 +24,11 @@ def main() -> None:
     if len(files) == 2:
         first, second = (np.load(file) for file in files)
         agree = (first["cells"] == second["cells"]).all(-1)
-        print(f"cells {100 * agree.mean():.3f} %, pictures {100 * agree.all((1, 2)).mean():.1f} %, ", end="")
-        print(f"latents differ by at most {np.abs(first['latents'] - second['latents']).max():.4f}")
+        unlike = ciede2000(lab(first["cells"]), lab(second["cells"]))
+        apart = np.abs(first["latents"] - second["latents"])
+        print(f"cells of one colour {100 * agree.mean():.3f} %, ", end="")
+        print(", ".join(f"within CIEDE2000 {most:g} {100 * (unlike < most).mean():.3f} %" for most in (1, 2.3, 5)))
+        print(f"latents differ by {apart.mean():.5f} in the mean, {apart.max():.4f} at most")
         return
     seen: list[Tensor] = []
     own = Painter._denoise
