@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -115,14 +116,18 @@ class Service:
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
         paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
-        for punk, image, small in zip(punks, images, pixels, strict=True):
-            if suffix == "png":
-                write_art(punk.art, punk.recipe.output_size, image, punk.recipe)
-            else:
-                write_webp(punk.image, image, punk.recipe)
-            write_art(punk.art, 24, small, punk.recipe)
-        for punk, painting in zip(punks, paintings or [], strict=bool(paintings)):
-            write_png(punk.painting, painting, punk.recipe)
+        with ThreadPoolExecutor() as pool:  # for what takes long to compress, ten times as long as art does
+            later: list[Future[None]] = []
+            for punk, painting in zip(punks, paintings or [], strict=bool(paintings)):
+                later.append(pool.submit(write_png, punk.painting, painting, punk.recipe))
+            for punk, image, small in zip(punks, images, pixels, strict=True):
+                if suffix == "png":
+                    write_art(punk.art, punk.recipe.output_size, image, punk.recipe)
+                else:
+                    later.append(pool.submit(write_webp, punk.image, image, punk.recipe))
+                write_art(punk.art, 24, small, punk.recipe)
+            for one in later:
+                one.result()
         return {
             "images": images,
             "pixels": pixels,
