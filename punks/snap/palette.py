@@ -79,14 +79,14 @@ def drift_field(means: Floats, owner: Ints, side: int, spread: float = 1.5) -> F
     return (over / (under + 1.2)).transpose(1, 2, 0).reshape(-1, 3)
 
 
-def faint(means: Floats, owner: Ints, ground: int, beside: Bools, slack: float) -> Bools:
-    """Cells of groups of one or two that hardly differ from a plain background's group. -> (N,).
+def faint(means: Floats, owner: Ints, ground: int, inside: Bools, beside: Bools, slack: float) -> Bools:
+    """Cells of groups with one or two past a plain background, `inside` (N,), that hardly differ from it. -> (N,).
 
     They are its holes, or, `beside` it (N,), its cells beside the figure, where a painting shades it.
     """
     away = ciede2000(lab(means), lab(np.median(means[owner == ground], axis=0)))
     most = np.where(beside, SHADED, FAINT) * np.sqrt(max(1.0, slack))
-    return (np.bincount(owner)[owner] <= 2) & (away < most)
+    return (np.bincount(owner, ~inside)[owner] <= 2) & (away < most)
 
 
 @lru_cache

@@ -67,7 +67,7 @@ def snap(
         main = int(np.bincount(owner[inside]).argmax())
         if is_plain and not exact:
             beside = grow(mask).ravel()
-            unclear = faint(means, owner, main, beside, slack)
+            unclear = faint(means, owner, main, inside, beside, slack)
             inside |= unclear | _mostly(inside, owner)
             if background != "keep":
                 whole = whole | (unclear & beside).reshape(grid, grid)
