@@ -31,7 +31,7 @@ def measure(family: str, engines: list[str], steps: int, batches: list[int]) -> 
         if engine == "compile":
             started = time.perf_counter()
             compiling = "from bench.gpu_rows import row_of; from punks.painter.warm import warm; "
-            compiling += f"warm(row_of({family!r}).name, {[(2 * n, 77) for n in batches]})"
+            compiling += f"warm(row_of({family!r}).name, {[(n, 77) for n in batches]})"
             subprocess.run([sys.executable, "-c", compiling], check=True)
             result["compiling"] = time.perf_counter() - started
         sizes = [str(n) for n in batches]

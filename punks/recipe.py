@@ -141,6 +141,11 @@ class Recipe:
         return self.num_inference_steps if self.image is None else int(self.num_inference_steps * self.prompt_strength)
 
     @property
+    def guided(self) -> bool:
+        """Whether each step also asks what the negative prompt would give."""
+        return self.guidance_scale > 1
+
+    @property
     def background_rgb(self) -> Color | None:
         """The colour that the background is to have, RGB 0-255; None where none is asked for."""
         return None if self.background in BACKGROUNDS else parse_color(self.background, "background")

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from punks import Recipe, Studio, variants, weights
 from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
-from punks.painter.compiled import export, load, package_folder
+from punks.painter.compiled import Guided, export, load, package_folder
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import channels_last, choose_engine, join_projections
 from punks.painter.loading import place
@@ -92,6 +92,25 @@ def test_groups_are_normalized_by_way_of_their_channels():
     assert "group_norm" not in str(exported.graph)
 
 
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_what_both_halves_of_guidance_share_is_computed_once(pipeline: Any, pictures: int):
+    unet, xl = pipeline.unet, hasattr(pipeline, "text_encoder_2")
+    latents = torch.randn(pictures, 4, unet.config.sample_size, unet.config.sample_size)
+    given = [latents, torch.tensor(500.0), torch.randn(2 * pictures, 77, unet.config.cross_attention_dim)]
+    if xl:
+        given += [torch.randn(2 * pictures, pipeline.text_encoder_2.config.projection_dim), torch.ones(2 * pictures, 6)]
+    added = {"text_embeds": given[3], "time_ids": given[4]} if xl else None
+    join_projections(unet)
+    with torch.no_grad():
+        exported = export(Guided(unet), tuple(given))
+        whole = unet(torch.cat([latents] * 2), *given[1:3], added_cond_kwargs=added, return_dict=False)[0]
+        assert torch.allclose(exported.module()(*given), whole, atol=1e-5)
+    rows = [len(node.meta["val"]) for node in exported.graph.nodes if "conv2d" in str(node.target)]
+    # in SDXL the pooled words are part of the embedding of the timestep, which the first block reads
+    shared = 2 if xl else 4
+    assert rows == [pictures] * shared + [2 * pictures] * (len(rows) - shared)
+
+
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
     side = pipeline.unet.config.sample_size
     latents = torch.randn(3, 4, side, side, generator=torch.Generator().manual_seed(1))
@@ -110,7 +129,7 @@ def test_values_that_are_not_finite_are_an_error(pipeline: Any):
 
 def test_compiling_without_a_gpu_says_why_not():
     with pytest.raises(DeviceError, match="compiled on the GPU that it is for, and this device is cpu"):
-        warm("tiny", [(2, 77)])
+        warm("tiny", [(1, 77)])
 
 
 @needs_cuda
@@ -145,9 +164,9 @@ def test_a_damaged_package_is_ignored_and_said_to_be(
     bare = noise_of(pipeline)
     folder = package_folder(tmp_path / "base", torch.device("cpu"))
     folder.mkdir(parents=True)
-    (folder / "unet-2-77.pt2").write_bytes(b"not a package")
-    load(pipeline, tmp_path / "base", torch.device("cpu"), wanted=True)
-    assert "unet-2-77.pt2 is ignored" in caplog.text
+    (folder / "unet-1-77.pt2").write_bytes(b"not a package")
+    load(pipeline, tmp_path / "base", torch.device("cpu"), lambda forward: forward, wanted=True)
+    assert "unet-1-77.pt2 is ignored" in caplog.text
     assert torch.equal(noise_of(pipeline), bare)
 
 

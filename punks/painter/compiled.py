@@ -10,6 +10,7 @@ that does not fit is never found. `script/warm-engine` builds it. A package is n
 import functools
 import hashlib
 import logging
+import math
 import re
 import shutil
 import time
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 log = logging.getLogger(__name__)
+Forward = Callable[..., Any]
 # raised whenever what is compiled changes: older packages then fit no more
-_EDITION = 4
+_EDITION = 5
 # inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
 _HOST = {"cpp.vec_isa_ok": False}
 _OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True}
@@ -39,16 +41,45 @@ def package_folder(folder: Path, device: torch.device) -> Path:
     return folder / "engine" / f"{gpu}-torch{torch.__version__}-{model}"
 
 
-class _Positional(nn.Module):
-    """A module's forward with tensors in a row: export and packages want no nested arguments."""
+class Guided(nn.Module):
+    """The U-Net's forward with guidance: of N latents and 2N embeddings, negative ones first, the noise of 2N.
+
+    Up to the first attention to words both halves are the same, and computed once. Export and packages want no nested
+    arguments: tensors stand in a row.
+    """
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: Tensor, timestep: Tensor, states: Tensor, *condition: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, timestep: Tensor, states: Tensor, *condition: Tensor) -> Tensor:
         added = {"text_embeds": condition[0], "time_ids": condition[1]} if condition else None
-        return self.unet(sample, timestep, states, added_cond_kwargs=added, return_dict=False)[0]
+
+        def widen(_reader: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return _of_one_length(given[0], states)[:1]
+
+        reader = next(module for module in self.unet.modules() if getattr(module, "is_cross_attention", False))
+        with _Halves(), reader.register_forward_pre_hook(widen):
+            return self.unet(latents, timestep, states, added_cond_kwargs=added, return_dict=False)[0]
+
+
+class _Halves(TorchFunctionMode):
+    """Where what was computed for one half meets what differs between the halves, it stands for both."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.cat:
+            args = (_of_one_length(*args[0]), *args[1:])
+        elif func is torch.Tensor.add and isinstance(args[1], Tensor):
+            args = _of_one_length(*args)
+        elif func is torch.Tensor.reshape and math.prod(args[1:]) * 2 == args[0].numel():
+            args = (args[0], 2 * args[1], *args[2:])
+        return func(*args, **(kwargs or {}))
+
+
+def _of_one_length(*given: Tensor) -> tuple[Tensor, ...]:
+    """The shorter ones repeated in their first dimension."""
+    longest = max(len(one) for one in given)
+    return tuple(one.repeat(longest // len(one), *[1] * (one.ndim - 1)) for one in given)
 
 
 class _Decode(nn.Module):
@@ -93,8 +124,11 @@ def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.Export
         return torch.export.export(module, inputs, strict=False)
 
 
-def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> None:
-    """Puts the packages that are there in the place of the eager forwards; says so if they were wanted and are not."""
+def load(pipeline: Any, base: Path, device: torch.device, replayed: Callable[[Forward], Forward], wanted: bool) -> None:
+    """Puts the packages that are there in the place of the forwards; says so if they were wanted and are not.
+
+    The U-Net's are `replayed`, the decoder's is replayed with all that makes pictures of latents.
+    """
     folder = package_folder(base, device)
     found = sorted(folder.glob("*.pt2"))
     if not found:
@@ -102,23 +136,23 @@ def load(pipeline: Any, base: Path, device: torch.device, *, wanted: bool) -> No
         say("no compiled engine of %s for this GPU and torch (%s); script/warm-engine builds it", base.name, folder)
         return
     started = time.perf_counter()
-    unets: dict[tuple[int, int], Callable[..., Any]] = {}
+    unets: dict[tuple[int, int], Forward] = {}
     for path in found:
         part, *shape = path.stem.split("-")
         try:
-            package = _package(path, (_Positional if part == "unet" else _Decode)(getattr(pipeline, part)), device)
+            package = _package(path, (Guided if part == "unet" else _Decode)(getattr(pipeline, part)), device)
         except RuntimeError as error:
             log.warning("%s is ignored (%s); script/warm-engine builds it anew", path, str(error).splitlines()[0])
             continue
         if part == "unet":
-            unets[int(shape[0]), int(shape[1])] = package
+            unets[int(shape[0]), int(shape[1])] = replayed(package)
         else:
             _replace_decode(pipeline.vae, package)
     _replace_forward(pipeline.unet, unets)
     log.info("compiled engine: %d packages in %.1f s", len(found), time.perf_counter() - started)
 
 
-def _package(path: Path, module: nn.Module, device: torch.device) -> Callable[..., Any]:
+def _package(path: Path, module: nn.Module, device: torch.device) -> Forward:
     from torch._inductor import aoti_load_package, config
 
     with config.patch(_HOST):
@@ -129,22 +163,23 @@ def _package(path: Path, module: nn.Module, device: torch.device) -> Callable[..
     return package
 
 
-def _replace_forward(unet: Any, packages: dict[tuple[int, int], Callable[..., Any]]) -> None:
-    eager = unet.forward
+def _replace_forward(unet: Any, packages: dict[tuple[int, int], Forward]) -> None:
+    other = unet.forward
 
     def forward(sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **options: Any) -> Any:
-        package = packages.get((sample.shape[0], encoder_hidden_states.shape[1]))
+        pictures = len(sample) // 2
+        package = packages.get((pictures, encoder_hidden_states.shape[1])) if getattr(unet, "guided", False) else None
         if package is None or sample.shape[-1] != unet.config.sample_size:
-            return eager(sample, timestep, encoder_hidden_states, **options)
+            return other(sample, timestep, encoder_hidden_states, **options)
         added = options.get("added_cond_kwargs") or {}
         condition = [added[name] for name in ("text_embeds", "time_ids") if name in added]
         # samplers count in whole or in broken timesteps; the embedding is computed in float32 either way
-        return (package(sample, timestep.float(), encoder_hidden_states, *condition),)
+        return (package(sample[:pictures], timestep.float(), encoder_hidden_states, *condition),)
 
     unet.forward = forward
 
 
-def _replace_decode(vae: Any, package: Callable[..., Any]) -> None:
+def _replace_decode(vae: Any, package: Forward) -> None:
     def decode(latents: Tensor, return_dict: bool = False) -> Any:  # noqa: ARG001
         return (package(latents),)
 
@@ -152,7 +187,7 @@ def _replace_decode(vae: Any, package: Callable[..., Any]) -> None:
 
 
 def compile_base(pipeline: Any, base: Path, device: torch.device, shapes: list[tuple[int, int]]) -> Path:
-    """Compiles the VAE decoder and the U-Net for (rows, tokens); rows are twice the pictures with guidance.
+    """Compiles the VAE decoder, and the U-Net with guidance for (pictures, tokens).
 
     Takes one to two minutes a shape and a C++ compiler. Finished packages are moved into place one by one.
     """
@@ -161,12 +196,12 @@ def compile_base(pipeline: Any, base: Path, device: torch.device, shapes: list[t
     side, channels = pipeline.unet.config.sample_size, pipeline.unet.config.in_channels
     zeros = functools.partial(torch.zeros, device=device, dtype=torch.float16)
     _compile(_Decode(pipeline.vae), (zeros(1, channels, side, side),), folder / "vae.pt2")
-    for rows, tokens in shapes:
-        width = pipeline.unet.config.cross_attention_dim
-        inputs = [zeros(rows, channels, side, side), torch.tensor(1.0, device=device), zeros(rows, tokens, width)]
+    for pictures, tokens in shapes:
+        rows, width = 2 * pictures, pipeline.unet.config.cross_attention_dim
+        inputs = [zeros(pictures, channels, side, side), torch.tensor(1.0, device=device), zeros(rows, tokens, width)]
         if hasattr(pipeline, "text_encoder_2"):
             inputs += [zeros(rows, pipeline.text_encoder_2.config.projection_dim), zeros(rows, 6)]
-        _compile(_Positional(pipeline.unet), tuple(inputs), folder / f"unet-{rows}-{tokens}.pt2")
+        _compile(Guided(pipeline.unet), tuple(inputs), folder / f"unet-{pictures}-{tokens}.pt2")
     return folder
 
 

@@ -201,11 +201,11 @@ def install(pipeline: Any, folder: Path, device: torch.device, asked: str) -> Gr
     if asked == "eager":
         return None
     graphs = Graphs(device)
-    if asked != "graph":
-        from punks.painter.compiled import load
-
-        load(pipeline, folder, device, wanted=asked == "compile")
     for name in ("unet", "text_encoder", "text_encoder_2"):
         if (module := getattr(pipeline, name, None)) is not None:
             module.forward = graphs.replayed(module.forward)
+    if asked != "graph":
+        from punks.painter.compiled import load
+
+        load(pipeline, folder, device, graphs.replayed, wanted=asked == "compile")
     return graphs

@@ -128,7 +128,8 @@ class Painter:
         first = recipes[0]
         self.use_lora(first)
         clock.lap("lora")
-        negative, guided = first.negative_prompt, first.guidance_scale > 1
+        negative, guided = first.negative_prompt, first.guided
+        self._pipeline.unet.guided = guided  # which a compiled forward cannot see
         texts = {text: encode(self._pipeline, text, negative, guided=guided) for text in dict.fromkeys(prompts)}
         embeddings = [texts[text] for text in prompts]
         clock.lap("encode")
@@ -191,15 +192,14 @@ class Painter:
             return False
 
     def compile(self, shapes: list[tuple[int, int]]) -> Path:
-        """Compiles the base for U-Net calls of (rows, tokens). The folder of the packages, used from the next start."""
+        """Compiles the base for (pictures, tokens) with guidance. Their folder, used from the next start."""
         from punks.painter.compiled import compile_base
 
         return compile_base(self._pipeline, weights.base_folder(self._row), self.device, shapes)
 
     def embedding_length(self, recipe: Recipe, prompt: str) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
-        guided = recipe.guidance_scale > 1
-        return embedding_length(self._pipeline, prompt, recipe.negative_prompt, guided=guided)
+        return embedding_length(self._pipeline, prompt, recipe.negative_prompt, guided=recipe.guided)
 
     def use_lora(self, recipe: Recipe) -> None:
         """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""

@@ -20,7 +20,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        warm(args.variant, [(2 * pictures, tokens) for tokens in args.tokens for pictures in args.pictures])
+        warm(args.variant, [(pictures, tokens) for tokens in args.tokens for pictures in args.pictures])
     except PunkError as error:
         print(f"punks: {error}", file=sys.stderr)
         return 1
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def warm(variant: str, shapes: list[tuple[int, int]]) -> None:
-    """Compiles the base of a variant for (rows, tokens). Raises DeviceError, WeightsError."""
+    """Compiles the base of a variant for (pictures, tokens). Raises DeviceError, WeightsError."""
     row = variants.variant(variant)
     weights.require(row, row.epoch)
     from punks.painter.device import choose_device
