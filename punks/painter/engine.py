@@ -138,6 +138,7 @@ class Graphs:
                 self._graphs[key] = self._capture(function, leaves, spec)
             captured = self._graphs[key]
             if captured is None:
+                args, kwargs = tree_map_only(Tensor, lambda one: one.to(self._device), (args, kwargs))
                 return function(*args, **kwargs)
             for static, given in zip(captured.inputs, tensors, strict=True):
                 _put(static, given)
