@@ -1,9 +1,11 @@
 """A painting of pixel art -> the pixel art it depicts: grid, then groups of cells, background, palette."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import ThreadpoolController  # pyright: ignore[reportMissingTypeStubs]
 
 from punks.errors import ImageError, RecipeError
 from punks.palettes import Color, parse_color, parse_palette
@@ -23,8 +25,16 @@ EXACT = 0.97  # of the cells without any noise: the picture is pixel art already
 MOST = 0.8  # of a group in the background: the rest of it is a hole
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
 SWAY = 24.0  # levels between the darkest and the lightest threshold of the dither
+_NUMPY: Any = ThreadpoolController()
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
+def _in_one_thread(function: Function) -> Function:
+    """Products of so few numbers are done before other threads have woken, and those then spin on every core."""
+    return _NUMPY.wrap(limits=1, user_api="blas")(function)
+
+
+@_in_one_thread
 def snap(
     image: Image.Image,
     *,
