@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from punks import Recipe
+from punks.errors import RecipeError
 from punks.png import read_recipe, write_art, write_png
 from punks.snap import PixelArt
 
@@ -31,6 +32,13 @@ def test_what_is_written_is_read(size: int, channels: int, tmp_path: Path):
         with Image.open(path) as image:
             assert (np.asarray(image) == np.asarray(art.enlarge(size))).all()
         assert read_recipe(path) == RECIPE
+
+
+def test_fewer_pixels_than_cells_are_refused(tmp_path: Path):
+    art = art_of(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(RecipeError, match=r"size: 63 .*64 to 4096 px"):
+        write_art(art, 63, tmp_path / "art.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_large_cells_make_a_small_file(tmp_path: Path):

@@ -45,13 +45,13 @@ class PixelArt:
         return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in self.palette.tolist()]
 
     def enlarge(self, size: int) -> Image.Image:
-        """Nearest neighbour with cell borders at round(i * size / grid). RGB or RGBA, 24 <= size <= 4096."""
+        """Nearest neighbour with borders at round(i * size / grid), RGB or RGBA. `size` is 24, or the grid, to 4096."""
         rows, counts = self.rows(size)
         return Image.fromarray(rows.repeat(counts, axis=0))
 
     def rows(self, size: int) -> tuple[Bytes, Ints]:
         """What `enlarge` repeats: rows of pixels, uint8 (grid, size, 3 or 4), and how often each one follows itself."""
-        low, high = SIZES
+        low, high = max(SIZES[0], len(self.cells)), SIZES[1]
         if not low <= size <= high:
             raise RecipeError("size", size, f"{low} to {high} px")
         counts = np.diff(edges(size, len(self.cells)))
