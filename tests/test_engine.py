@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from punks import Recipe, Studio, variants, weights
 from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
-from punks.painter.compiled import Guided, export, load, package_folder
+from punks.painter.compiled import Guided, export, load, package_folder, replace_forward
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import channels_last, choose_engine, join_projections
 from punks.painter.loading import place
@@ -109,6 +109,16 @@ def test_what_both_halves_of_guidance_share_is_computed_once(pipeline: Any, pict
     # in SDXL the pooled words are part of the embedding of the timestep, which the first block reads
     shared = 2 if xl else 4
     assert rows == [pictures] * shared + [2 * pictures] * (len(rows) - shared)
+
+
+def test_two_pictures_without_guidance_are_not_taken_for_both_halves_of_one(pipeline: Any):
+    bare = noise_of(pipeline)
+    replace_forward(pipeline.unet, {(1, 77): Guided(copy.deepcopy(pipeline.unet))})
+    assert torch.equal(noise_of(pipeline), bare)
+    pipeline.unet.guided = True
+    halves = noise_of(pipeline)
+    assert torch.allclose(halves[:1], bare[:1], atol=1e-5)
+    assert not torch.allclose(halves[1:], bare[1:], atol=1e-3)  # of the first latents, with the second words
 
 
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):

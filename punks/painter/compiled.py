@@ -153,7 +153,7 @@ def load(pipeline: Any, base: Path, device: torch.device, replayed: Callable[[Fo
             unets[int(shape[0]), int(shape[1])] = replayed(package)
         else:
             _replace_decode(pipeline.vae, package)
-    _replace_forward(pipeline.unet, unets)
+    replace_forward(pipeline.unet, unets)
     log.info("compiled engine: %d packages in %.1f s", len(found), time.perf_counter() - started)
 
 
@@ -168,7 +168,8 @@ def _package(path: Path, module: nn.Module, device: torch.device) -> Forward:
     return package
 
 
-def _replace_forward(unet: Any, packages: dict[tuple[int, int], Forward]) -> None:
+def replace_forward(unet: Any, packages: dict[tuple[int, int], Forward]) -> None:
+    """Calls the package for so many (pictures, tokens) where `unet.guided` says that rows are halves of guidance."""
     other = unet.forward
 
     def forward(sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **options: Any) -> Any:
