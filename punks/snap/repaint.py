@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punks.snap.art import Bools, Floats, Ints
+from punks.snap.background import grow
 from punks.snap.color import ciede2000, lab
 
 PLAIN = 0.9  # of the outer cells in the mask: one colour is all of the background
@@ -41,25 +42,25 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     """
     sure = mask
     outer, figure = _outer(side), _figure(side)
-    groups = owner.reshape(side, side)
+    groups, steps = owner.reshape(side, side), _steps(level, side)
     free = np.ones((side, side), bool)
     plain = bool(mask[outer & _before(side, 0, 12)].mean() >= PLAIN)
     if mask[outer].mean() < PLAIN:
         outer, ground, free, plain = _judged(mask, level, groups, plain=plain)
-        mask = _grown((mask | outer) & ground, ground, free, level)
+        mask = _grown((mask | outer) & ground, ground, free, steps)
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
     count = np.bincount(groups[mask], minlength=owner.max() + 1)
     shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
-        mask = _specked(mask, level, loose * SPECK)
+        mask = _specked(mask, steps, loose * SPECK)
     for _ in range(0 if plain else SPAN):
         mask = mask | _blended(mask, level) & free
-    mask = mask | _cut_off(mask, level, figure) & _alike(mask, level, loose * ALIKE)
+    mask = mask | _alike(_cut_off(mask, level, figure), mask, level, loose * ALIKE)
     mask = mask | _holes(mask, level, groups, shades, figure)
     if not plain:
-        mask = _specked(mask | _loose(mask, figure), level, loose * SPECK)
+        mask = _specked(mask | _loose(mask, figure), steps, loose * SPECK)
     return sure if mask.all() else mask
 
 
@@ -85,10 +86,10 @@ def _judged(mask: Bools, level: Floats, groups: Ints, *, plain: bool) -> tuple[B
     return outer, ground, free, plain and not (beside & own[groups]).any()
 
 
-def _grown(mask: Bools, ground: Bools, free: Bools, level: Floats) -> Bools:
+def _grown(mask: Bools, ground: Bools, free: Bools, steps: Floats) -> Bools:
     """Grows over cells of the background's groups, and over small steps of colour."""
     while True:
-        joins = (_near(mask, level) < NEAR) & free | _moved(mask).any(0) & ground
+        joins = (_near(mask, steps) < NEAR) & free | _moved(mask).any(0) & ground
         if not (joins & ~mask).any():
             return mask
         mask = mask | joins
@@ -112,9 +113,9 @@ def _parts(groups: Ints) -> Ints:
         part = least
 
 
-def _specked(mask: Bools, level: Floats, most: float) -> Bools:
+def _specked(mask: Bools, steps: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
-    return mask | (_moved(mask, border=1).sum(0) >= 3) & (_near(mask, level) < most)
+    return mask | (_moved(mask, border=1).sum(0) >= 3) & (_near(mask, steps) < most)
 
 
 def _blended(mask: Bools, level: Floats) -> Bools:
@@ -141,11 +142,15 @@ def _blended(mask: Bools, level: Floats) -> Bools:
     return found & _moved(mask).any(0)
 
 
-def _near(mask: Bools, level: Floats) -> Floats:
-    """CIEDE2000 of each cell from the nearest colour beside it that is in the mask; infinite where none is."""
-    colour = lab(level.reshape(*mask.shape, 3))
-    away = [ciede2000(colour, np.roll(colour, shift, (0, 1))) for shift in SIDES]
-    return np.where(_moved(mask), away, np.inf).min(0)
+def _steps(level: Floats, side: int) -> Floats:
+    """CIEDE2000 of each cell from its neighbours, one layer for each of SIDES, where it has one."""
+    colour = lab(level.reshape(side, side, 3))
+    return np.stack([ciede2000(colour, np.roll(colour, shift, (0, 1))) for shift in SIDES])
+
+
+def _near(mask: Bools, steps: Floats) -> Floats:
+    """Of each cell the smallest step to a neighbour that is in the mask; infinite where none is."""
+    return np.where(_moved(mask), steps, np.inf).min(0)
 
 
 def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools) -> Bools:
@@ -162,11 +167,11 @@ def _cut_off(mask: Bools, level: Floats, figure: Bools) -> Bools:
     return inner & ~_reached(figure, inner)
 
 
-def _alike(mask: Bools, level: Floats, most: float) -> Bools:
-    """The cells whose colour is near to that of some cell in the mask, wherever that is."""
-    points = lab(level)
-    away = ciede2000(points[:, None], points[mask.ravel()][None]).min(1)
-    return (away < most).reshape(mask.shape)
+def _alike(asked: Bools, mask: Bools, level: Floats, most: float) -> Bools:
+    """Those of the cells asked about whose colour is near to that of some cell in the mask, wherever that is."""
+    points, alike = lab(level.reshape(*mask.shape, 3)), asked.copy()
+    alike[asked] = ciede2000(points[asked][:, None], points[mask]).min(1) < most
+    return alike
 
 
 def _loose(mask: Bools, figure: Bools) -> Bools:
@@ -179,10 +184,7 @@ def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
     """The cells of `allowed` that are linked to one of the seed."""
     found = seed & allowed
     while True:
-        wider = _moved(found).any(0) | found
-        if corners:
-            wider = _moved(wider).any(0)
-        wider = wider & allowed
+        wider = (grow(grow(found)) if corners else grow(found)) & allowed
         if (wider == found).all():
             return found
         found = wider
@@ -190,8 +192,9 @@ def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
 
 def _moved(cells: Bools | Ints, *, border: int = 0) -> NDArray[Any]:
     """Each cell's neighbour, one layer for each of SIDES; what lies past the border is as told."""
-    wide = np.pad(cells, 1, constant_values=border)
-    return np.stack([np.roll(wide, shift, (0, 1))[1:-1, 1:-1] for shift in SIDES])
+    moved = np.full((len(SIDES), *cells.shape), border, cells.dtype)
+    moved[0, 1:], moved[1, :-1], moved[2, :, 1:], moved[3, :, :-1] = cells[:-1], cells[1:], cells[:, :-1], cells[:, 1:]
+    return moved
 
 
 def _open(black: Bools) -> Bools:
