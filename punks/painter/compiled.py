@@ -73,7 +73,7 @@ class _Halves(TorchFunctionMode):
         elif func is torch.Tensor.add and isinstance(args[1], Tensor):
             args = _of_one_length(*args)
         elif func is torch.Tensor.reshape and math.prod(args[1:]) * 2 == args[0].numel():
-            args = (args[0], 2 * args[1], *args[2:])
+            args = (args[0], 2 * args[1], *args[2:])  # the length was asked of what came before words
         return func(*args, **(kwargs or {}))
 
 
