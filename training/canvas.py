@@ -29,13 +29,6 @@ class Canvas:
         self.paint((row == rows) & (col == columns), colour, name)
 
 
-def grow(mask: Mask, diagonal: bool = False) -> Mask:
-    """The mask and its neighbours in 4 directions, or in 8."""
-    padded = np.pad(mask, 1)
-    shifts = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)] + ([(0, 0), (0, 2), (2, 0), (2, 2)] if diagonal else [])
-    return np.any([padded[r : r + GRID, c : c + GRID] for r, c in shifts], axis=0)
-
-
 def box(top: int, bottom: int, left: int, right: int) -> Mask:
     """Rows top..bottom and columns left..right, ends included."""
     return (top <= rows) & (bottom >= rows) & (left <= columns) & (right >= columns)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from punks.snap.regions import grow
 from training import stencils
-from training.canvas import GRID, RGB, Canvas, Mask, box, columns, grow, rows
+from training.canvas import GRID, RGB, Canvas, Mask, box, columns, rows
 from training.captions import caption
 from training.traits import BACKGROUNDS, CLOTHES, EYES, HAIR, HATS, SKIN, Traits, ramp, sample
 

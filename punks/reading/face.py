@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from punks.reading.names import EYES, colour_name, skin_name
-from punks.reading.picture import Picture, reach
+from punks.reading.picture import Picture
 from punks.snap.art import Bools, Floats
+from punks.snap.regions import reach
 
 RGB = tuple[int, int, int]
 MIDDLE = (slice(8, 19), slice(6, 18))  # where a portrait has its face

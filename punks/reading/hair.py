@@ -11,8 +11,9 @@ import numpy as np
 
 from punks.reading.face import BLACK, GRAY, RGB, SAME, Eyes, Skin, glints_in
 from punks.reading.names import HAIR, colour_name
-from punks.reading.picture import GRID, Picture, grow, reach
+from punks.reading.picture import GRID, Picture
 from punks.snap.art import Bools, Floats
+from punks.snap.regions import grow, reach
 
 LEAST, FRINGE = 5, 10  # cells that make hair beside the face, and on the forehead
 BROAD = 3  # columns of the forehead that hair covers

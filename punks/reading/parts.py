@@ -6,8 +6,9 @@ import numpy as np
 
 from punks.reading.face import RGB, Eyes, Skin, mean_of
 from punks.reading.names import colour_name
-from punks.reading.picture import ALIKE, FRAME, GRID, Picture, grow
+from punks.reading.picture import ALIKE, FRAME, GRID, Picture
 from punks.snap.art import Bools
+from punks.snap.regions import grow
 
 SOLID = 0.8  # of the border's cells that one colour must have
 STRAY, PLAIN = 12.0, 7  # CIEDE2000 from all eight neighbours, and how many of those are alike

@@ -1,12 +1,14 @@
 """A 24x24 picture prepared for looking: which cells have the same colour, and how far apart any two are."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from punks.errors import ImageError
 from punks.snap.art import Bools, Bytes, Floats, Ints, PixelArt
 from punks.snap.color import ciede2000, lab
+from punks.snap.regions import reach
 
 GRID = 24
 # the border without the middle of its upper side, which hats reach, and without its lower side, where shoulders are
@@ -39,12 +41,12 @@ class Picture:
         """The cells within `limit` CIEDE2000 of a colour that the cells of a mask have, (24, 24)."""
         return np.isin(self.owner, np.flatnonzero(self.gaps[np.unique(self.owner[where])].min(axis=0) < limit))
 
-    @property
+    @cached_property
     def light(self) -> Floats:
         """L of CIELAB, (24, 24), 0-100."""
         return self.points[self.owner, 0]
 
-    @property
+    @cached_property
     def chroma(self) -> Floats:
         """Chroma of CIELAB, (24, 24)."""
         return np.hypot(self.points[self.owner, 1], self.points[self.owner, 2])
@@ -75,22 +77,3 @@ def _behind(owner: Ints, gaps: Floats) -> Bools:
     common = ((gaps < ALIKE) @ count >= LEAST) & (count > 0)
     allowed = common[owner]
     return reach(allowed & FRAME, allowed)
-
-
-def grow(mask: Bools, diagonal: bool = False) -> Bools:
-    """The mask and its neighbours in 4 directions, or in 8."""
-    wide = np.pad(mask, 1)
-    middle = slice(1, -1)
-    parts = [mask, wide[2:, middle], wide[:-2, middle], wide[middle, 2:], wide[middle, :-2]]
-    if diagonal:
-        parts += [wide[2:, 2:], wide[2:, :-2], wide[:-2, 2:], wide[:-2, :-2]]
-    return np.logical_or.reduce(parts)
-
-
-def reach(seed: Bools, allowed: Bools) -> Bools:
-    """What can be reached from the seed through allowed cells, in 4 directions."""
-    while True:
-        wider = grow(seed) & allowed | seed
-        if (wider == seed).all():
-            return seed
-        seed = wider

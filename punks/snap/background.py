@@ -5,6 +5,7 @@ import numpy as np
 from punks.snap.art import Bools, Floats, Ints
 from punks.snap.cells import CORE
 from punks.snap.color import ciede2000, lab
+from punks.snap.regions import grow, reach
 
 STEP = 4.0  # CIEDE2000 from the background nearby
 ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
@@ -36,7 +37,7 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
     share = np.bincount(owner[frame.ravel()], minlength=owner.max() + 1)
     main = int(np.argmax(share))
     core = (owner == main).reshape(side, side)
-    mask = _reach(core & frame, core)
+    mask = reach(core & frame, core)
     if mask.mean() < LEAST:
         return np.zeros((side, side), bool), False
     picture = means.reshape(side, side, 3)
@@ -82,24 +83,6 @@ def _seam(mask: Bools, row: Ints, column: Ints, blocks: Floats) -> Floats:
         near[at] += (seen * step).sum(1)
         whole[at] += (step**2).sum(1)
     return near / np.maximum(whole, 1e-6)
-
-
-def _reach(seed: Bools, allowed: Bools) -> Bools:
-    while True:
-        wider = grow(seed) & allowed
-        if (wider == seed).all():
-            return seed
-        seed = wider
-
-
-def grow(mask: Bools) -> Bools:
-    """The mask and every cell beside it."""
-    wide = mask.copy()
-    wide[1:] |= mask[:-1]
-    wide[:-1] |= mask[1:]
-    wide[:, 1:] |= mask[:, :-1]
-    wide[:, :-1] |= mask[:, 1:]
-    return wide
 
 
 def _beside(mask: Bools) -> Ints:

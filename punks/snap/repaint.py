@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punks.snap.art import Bools, Floats, Ints
-from punks.snap.background import grow
 from punks.snap.color import ciede2000, lab
+from punks.snap.regions import grow, reach
 
 PLAIN = 0.9  # of the outer cells in the mask: one colour is all of the background
 DRIFT = 8.0  # CIEDE2000 that a plain background may be off below
@@ -158,13 +158,13 @@ def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools
     colours = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
     away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
     alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
-    return alike & ~_reached(figure, alike)
+    return alike & ~reach(figure & alike, alike)
 
 
 def _cut_off(mask: Bools, level: Floats, figure: Bools) -> Bools:
     """What an outline, or the background itself, parts from the figure."""
     inner = ~mask & (level.max(1) >= DARK).reshape(mask.shape)
-    return inner & ~_reached(figure, inner)
+    return inner & ~reach(figure & inner, inner)
 
 
 def _alike(asked: Bools, mask: Bools, level: Floats, most: float) -> Bools:
@@ -176,18 +176,8 @@ def _alike(asked: Bools, mask: Bools, level: Floats, most: float) -> Bools:
 
 def _loose(mask: Bools, figure: Bools) -> Bools:
     """What hangs together with no part of the figure, not even at a corner; nothing where there is no figure."""
-    held = _reached(figure, ~mask, corners=True)
+    held = reach(figure & ~mask, ~mask, lambda cells: grow(grow(cells)))
     return ~mask & ~held & held.any()
-
-
-def _reached(seed: Bools, allowed: Bools, *, corners: bool = False) -> Bools:
-    """The cells of `allowed` that are linked to one of the seed."""
-    found = seed & allowed
-    while True:
-        wider = (grow(grow(found)) if corners else grow(found)) & allowed
-        if (wider == found).all():
-            return found
-        found = wider
 
 
 def _moved(cells: Bools | Ints, *, border: int = 0) -> NDArray[Any]:
