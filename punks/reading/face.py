@@ -84,15 +84,12 @@ def find_eyes(picture: Picture, skin: Skin) -> Eyes | None:
     plain = (away < SAME).astype(np.float32)
     stands = _stands(np.minimum(away / (3 * SAME), 1))
     for apart in APART:
-        likeness = np.exp(-_unlike(picture, apart) / SAME)
+        likeness = np.exp(-_unlike(picture, apart) / SAME)[ROWS, COLUMNS]
+        between = np.maximum(*(np.mean([_at(plain, down, along) for along in range(2, apart)], 0) for down in (0, 1)))
+        below = np.mean([_at(plain, 2, along) for along in (0, 1, apart, apart + 1)], 0)
+        outstanding = np.minimum(_at(stands, 0, 0), _at(stands, 0, apart))
         score = np.zeros((24, 24), np.float32)
-        for place in np.argwhere(likeness[ROWS, COLUMNS] > LEAST):
-            row, col = int(place[0]) + ROWS.start, int(place[1]) + COLUMNS.start
-            right = col + apart
-            between = plain[row : row + 2, col + 2 : right].mean(1).max() if apart > 2 else 0
-            below = plain[row + 2, [col, col + 1, right, right + 1]].mean()
-            outstanding = min(stands[row, col], stands[row, right])
-            score[row, col] = likeness[row, col] * outstanding * (0.2 + 0.4 * between + 0.4 * below)
+        score[ROWS, COLUMNS] = likeness * outstanding * (0.2 + 0.4 * between + 0.4 * below) * (likeness > LEAST)
         for place in np.argsort(-score, axis=None):
             row, col = divmod(int(place), 24)
             if score[row, col] < LEAST or (best and score[row, col] <= best[0]):
@@ -110,6 +107,11 @@ def find_eyes(picture: Picture, skin: Skin) -> Eyes | None:
     rgb = mean_of(picture, left | right)
     name, sure = colour_name(np.array(rgb), EYES)
     return Eyes(left=left, right=right, rgb=rgb, name=name, confidence=confidence)
+
+
+def _at(values: Floats, down: int, along: int) -> Floats:
+    """Of each place where the left eye may begin, the value of the cell so far from it."""
+    return values[ROWS.start + down : ROWS.stop + down, COLUMNS.start + along : COLUMNS.stop + along]
 
 
 def glints_in(picture: Picture) -> Bools:
