@@ -81,6 +81,17 @@ def test_channels_are_concatenated_where_they_lie():
     assert joined.meta["val"].shape == (2, 4, 4, 8)
 
 
+@pytest.mark.parametrize("mean", [10, 100, 1000])
+def test_groups_far_from_zero_lose_less_than_half_precision_did(mean: int):
+    norm = torch.nn.GroupNorm(4, 12, eps=1e-6)
+    true = torch.randn(2, 12, 64, 64, dtype=torch.float64) + mean
+    with torch.no_grad():
+        found = export(norm, (torch.zeros_like(true, dtype=torch.float32),)).module()(true.half().float())
+        norm.double()
+        stored, exact = norm(true.half().double()), norm(true)
+    assert (found - stored).abs().mean() < (stored - exact).abs().mean() / 2
+
+
 def test_groups_are_normalized_by_way_of_their_channels():
     norm = torch.nn.GroupNorm(4, 12, eps=1e-6)
     torch.nn.init.normal_(norm.weight)

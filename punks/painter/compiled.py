@@ -111,7 +111,8 @@ class _ChannelsLast(TorchFunctionMode):
 def _group_norm(given: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """From the statistics of channels to those of groups: of parts of one size, variances and means add up.
 
-    What a difference of squares in float32 loses is less than what values in half precision have lost before.
+    A difference of squares in float32 loses a quarter at most of what values in half precision have lost before, while
+    means are no more than a thousand times what varies about them.
     """
     values = given.float()
     means, squares = (one.mean((2, 3)).unflatten(1, (groups, -1)) for one in (values, values.square()))

@@ -175,7 +175,7 @@ def _alike(asked: Bools, mask: Bools, level: Floats, most: float) -> Bools:
 
 
 def _loose(mask: Bools, figure: Bools) -> Bools:
-    """What hangs together with no part of the figure, not even at a corner; nothing where there is no figure."""
+    """What hangs together with no part of the figure, not even past one cell, as smoke does; nothing without figure."""
     held = reach(figure & ~mask, ~mask, lambda cells: grow(grow(cells)))
     return ~mask & ~held & held.any()
 
