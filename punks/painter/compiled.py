@@ -26,11 +26,16 @@ from torch.overrides import TorchFunctionMode
 log = logging.getLogger(__name__)
 Forward = Callable[..., Any]
 # raised whenever what is compiled changes: older packages then fit no more
-_EDITION = 5
+_EDITION = 6
 # inductor tries CPU vector instructions out with a C++ compiler, 40 s and nothing to a GPU; so does loading a package
 _HOST = {"cpp.vec_isa_ok": False}
-# kernels are chosen by rule, not by timing them: a package compiled anew paints the same to the last bit
-_OPTIONS = {"aot_inductor.package_constants_in_so": False, "conv_1x1_as_mm": True, "deterministic": True}
+_OPTIONS = {
+    "aot_inductor.package_constants_in_so": False,
+    "conv_1x1_as_mm": True,
+    "combo_kernels": True,  # small kernels that do not wait for each other are launched as one
+    # kernels are chosen by rule, not by timing them: a package compiled anew paints the same to the last bit
+    "deterministic": True,
+}
 
 
 def package_folder(folder: Path, device: torch.device) -> Path:
