@@ -77,7 +77,7 @@ class LoraSlot:
                 self._pristine[name] = weight.to(self._at, copy=True)
             there = weight.device
             delta = (up.to(there).float() @ down.to(there).float()).view_as(weight)
-            weight.copy_(self._pristine[name].to(there).float().add(delta, alpha=scale * ratio))
+            torch.add(self._pristine[name].to(there), delta, alpha=scale * ratio, out=weight)
 
     def _factors(self, identity: object, path: Path) -> Factors:
         """The file's factors, on the device; the ones used last are kept, so that going back reads no file."""
