@@ -15,7 +15,7 @@ from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
 from punks.painter.compiled import Guided, export, load, package_folder, replace_forward
 from punks.painter.decoder import decoded, pixels_of
-from punks.painter.engine import channels_last, choose_engine, join_projections
+from punks.painter.engine import choose_engine, join_projections
 from punks.painter.loading import place
 from punks.painter.warm import warm
 
@@ -60,7 +60,7 @@ def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.Fixtur
     bare = noise_of(plain)
     join_projections(pipeline.unet)
     place(pipeline, torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
-    channels_last(pipeline)
+    pipeline.unet.to(memory_format=torch.channels_last)
     assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
     for one in (plain, pipeline):
         LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)

@@ -48,12 +48,6 @@ def join_projections(unet: Any) -> None:
         _join_all(unet)
 
 
-def channels_last(pipeline: Any) -> None:
-    """Lays the weights of convolutions out as tensor cores like them."""
-    pipeline.unet.to(memory_format=torch.channels_last)
-    pipeline.vae.to(memory_format=torch.channels_last)
-
-
 def _join_all(unet: Any) -> None:
     unet.fuse_qkv_projections()
     modules = list(unet.modules())

@@ -19,7 +19,7 @@ from punks.lora.slot import LoraSlot
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
-from punks.painter.engine import Graphs, channels_last, choose_engine, install, join_projections
+from punks.painter.engine import Graphs, choose_engine, install, join_projections
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
 from punks.painter.memory import budget, hold_to_limit, trim
 from punks.painter.noise import start_from, starting_latents
@@ -69,7 +69,7 @@ class Painter:
         try:
             self._with_room(lambda: place(self._pipeline, self.device))
             if asked is not None:
-                self._with_room(lambda: channels_last(self._pipeline))
+                self._with_room(lambda: self._pipeline.unet.to(memory_format=torch.channels_last))
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory(error, self.base.name) from error
         trim()
