@@ -9,7 +9,8 @@ class RecipeError(PunkError, ValueError):
     """A field of a request has a value that is not allowed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {_short(value)} is not allowed; {allowed}")
+        given = "nothing is given" if value is None else f"{_short(value)} is not allowed"
+        super().__init__(f"{field}: {given}; {allowed}")
         self.field = field
 
 

@@ -79,7 +79,7 @@ def test_a_row_of_columns_is_a_recipe_with_traits():
     assert (clear.background, clear.prompt) == ("transparent", "portrait of bespoke punk lady, red hair")
     plain = Recipe.from_dict({"prompt": "lady", "background": "teal", "eyes": "blue", "seed": 1})
     assert (plain.traits, plain.background, plain.eyes) == (None, "teal", "blue")
-    with pytest.raises(RecipeError, match=r"traits\.subject: None is not allowed"):
+    with pytest.raises(RecipeError, match=r"traits\.subject: nothing is given"):
         Recipe.from_dict({"hair": "red"})
     with pytest.raises(RecipeError, match="traits: 3 is not allowed; use an object such as"):
         Recipe.from_dict({"traits": 3})
@@ -217,7 +217,7 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     assert alone == made.replace(background="lime")  # the same painting, on another background
     capsys.readouterr()
     assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2
-    assert "traits.subject: None is not allowed; use lady or lad" in capsys.readouterr().err
+    assert "traits.subject: nothing is given; use lady or lad" in capsys.readouterr().err
     assert main(["traits", "--json"]) == 0
     assert "golden hoop earrings" in json.loads(capsys.readouterr().out)["wear"]
     assert main(["traits"]) == 0

@@ -269,13 +269,13 @@ HAT = {"hat": {"fedora": 1, "none": 1}}
     [
         ({"count": 0}, "count: 0 is not allowed; say how many punks: a whole number from 1 to"),
         ({"count": True}, "count: True"),
-        ({"count": None}, "count: None"),
+        ({"count": None}, "count: nothing is given"),
         ({"seed": -1}, "seed: -1"),
         ({"cuont": 5}, "cuont: 5 is not allowed; did you mean count? there are count, seed"),
         ({"name": "Punk"}, "name: 'Punk' is not allowed; put {number} into it"),
         ({"image": 5}, "image: 5 is not allowed; use a text"),
-        ({"traits": None}, "traits: None is not allowed; give a table for each trait"),
-        ({"traits": {"hair": {"red": 1}}}, "traits.subject: None is not allowed; give weights to lady"),
+        ({"traits": None}, "traits: nothing is given; give a table for each trait"),
+        ({"traits": {"hair": {"red": 1}}}, "traits.subject: nothing is given; give weights to lady"),
         ({"traits": {"subject": {"cat": 1}}}, "traits.subject: 'cat' is not allowed; use lady and lad"),
         ({"traits": {"subject": {"lady": 1}, "hat": {"fedora": 1}}}, "traits.hat: {'fedora': 1} is not allowed; "),
         (
@@ -313,7 +313,7 @@ HAT = {"hat": {"fedora": 1, "none": 1}}
             {"rules": [{"when": {"hat": "fez"}, "never": {"hat": "none"}}]},
             "rules[1].when.hat: 'fez' is not allowed; its values are fedora, none",
         ),
-        ({"rules": [{"when": {"hat": []}, "never": {"hat": "none"}}]}, "rules[1].when.hat: None"),
+        ({"rules": [{"when": {"hat": []}, "never": {"hat": "none"}}]}, "rules[1].when.hat: nothing is given"),
         ({"rules": [{"when": {"hat": [["fedora"]]}, "never": {"hat": "none"}}]}, "rules[1].when.hat: ['fedora']"),
         (
             {"rules": [{"when": {"hat": "fedora"}, "never": {"hat": "none"}}]},

@@ -43,7 +43,7 @@ def test_traits_are_one_json_input_and_what_was_not_given_is_said(service: Cog):
     assert Recipe.from_json(output["recipes"][0]).prompt == "portrait of bespoke punk lad, blond hair"
     assert output["warnings"] == ["traits.hair: the training knows no 'blond'; did you mean 'blonde'?"]
     failed = service.ask("POST", "/predictions", json={"input": bare}).json()
-    assert "prompt: None is not allowed; say what to paint, for example: lady, red hair" in failed["error"]
+    assert "prompt: nothing is given; say what to paint, for example: lady, red hair" in failed["error"]
 
 
 def test_outputs_are_paired_with_their_seeds(service: Cog):
@@ -179,7 +179,7 @@ def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object,
     ("inputs", "words"),
     [
         ({"traits": "{"}, "traits: '{' is not allowed; it is not JSON"),
-        ({"traits": '{"hair": "red"}'}, "traits.subject: None is not allowed; use lady or lad"),
+        ({"traits": '{"hair": "red"}'}, "traits.subject: nothing is given; use lady or lad"),
         ({"prompt": "   "}, "prompt: '   ' is not allowed; say what to paint"),
         ({"prompt": "red " * 400}, "prompt: 404 tokens|tokens fit; shorten it by"),
         ({"palette": "#12"}, "palette: '#12' is not allowed; give a hex code"),

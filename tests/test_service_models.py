@@ -188,7 +188,7 @@ def test_the_command_line_starts_from_a_picture_too(tmp_path: Path, capsys: pyte
     assert main(["generate", "--recipe", once, "--image", start, "-o", again]) == 0
     assert Path(once).read_bytes() == Path(again).read_bytes()
     assert main(["generate", "--recipe", once, "-o", again]) == 2
-    assert "image: None is not allowed; give the file with the SHA-256" in capsys.readouterr().err
+    assert "image: nothing is given; give the file with the SHA-256" in capsys.readouterr().err
     assert main([*paint, "--image", str(tmp_path / "absent.png")]) == 1
 
 

@@ -123,7 +123,7 @@ def test_free_words_and_the_whole_vocabulary_pass_without_a_word():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "traits.subject: None is not allowed; use lady or lad"),
+        ({}, "traits.subject: nothing is given; use lady or lad"),
         ({"subject": "cat"}, "traits.subject: 'cat' is not allowed; use lady or lad"),
         ({"subject": "lady", "haar": "red"}, "traits.haar: 'red' is not allowed; traits are subject, hair, "),
         ({"subject": "lady", "hair": 3}, "traits.hair: 3 is not allowed; use words"),
@@ -131,7 +131,7 @@ def test_free_words_and_the_whole_vocabulary_pass_without_a_word():
         ({"subject": "lady", "skin": "x" * 201}, "traits.skin: '201 characters' is not allowed; use at most 200"),
         ({"subject": "lady", "skin": "a\0b"}, "traits.skin: 'a\\x00b' is not allowed"),
         ({"subject": "lady", "wear": {"hat": 1}}, "traits.wear: {'hat': 1} is not allowed; use a list"),
-        ({"subject": "lady", "wear": ["hat", None]}, "traits.wear: None is not allowed; use words"),
+        ({"subject": "lady", "wear": ["hat", None]}, "traits.wear: nothing is given; use words"),
     ],
 )
 def test_bad_traits_are_refused_by_the_name_of_the_field(values: dict[str, Any], message: str):

@@ -92,7 +92,7 @@ def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
         case ".jsonl" | ".ndjson":
             rows, parse = _lines, _json_row
         case _:
-            raise RecipeError("JOBS", str(path), "give a .csv or .jsonl file")
+            raise RecipeError("JOBS", str(path), "give a .csv or .jsonl file, or a prompt as --prompt")
     first = next(rows(path), None)
     if first is None:
         raise BatchError(f"{path}: there is no row in it")
