@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -137,6 +138,15 @@ def test_a_failure_exits_with_1_and_says_the_way_out(args: list[str], said: str,
     assert captured.err.startswith("punks: ")
     assert captured.err.count("\n") == 1
     assert not list(Path().iterdir())
+
+
+def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.CaptureFixture[str]):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for port, why in ((other.getsockname()[1], "in use"), (99999, "0-65535")):
+            assert main(["serve", "--port", str(port)]) == 1
+            said = capsys.readouterr().err
+            assert said.startswith(f"punks: 127.0.0.1, port {port}: no server can listen there (")
+            assert why in said
 
 
 def test_a_palette_file_is_a_palette(capsys: pytest.CaptureFixture[str]):

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when it was stopped, 1 when it could not start or ended by itself."""
     from punks.service.server import free_port, server, wait  # brings an HTTP client along
 
-    url = f"http://{args.host}:{(port := args.port or free_port())}"
+    url = f"http://{args.host}:{(port := free_port(args.host, args.port))}"
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="punks-serve-") as folder:
         try:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import httpx2
 
+from punks.errors import PunkError
 from punks.variants import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -64,10 +65,16 @@ def server(
         process.wait()
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+def free_port(host: str = "127.0.0.1", port: int = 0) -> int:
+    """The port, or for 0 one that is free, if a server may listen there. Raises PunkError."""
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that just ended is in no way
+        try:
+            found.bind((host, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            way = "choose another --port, or leave it out for one that is free"
+            raise PunkError(f"{host}, port {port}: no server can listen there ({why}); {way}") from error
         return found.getsockname()[1]
 
 
