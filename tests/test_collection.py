@@ -347,7 +347,7 @@ def batch(*words: object, weights: Path) -> "subprocess.CompletedProcess[str]":
 def test_a_collection_is_painted_described_and_shown(tmp_path: Path, tiny_weights: Path) -> None:
     path, folder, kept = tmp_path / "night.toml", tmp_path / "out", ("--background", "keep")
     path.write_text(NIGHT, "utf-8")
-    ended = batch("--traits", path, "--count", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
+    ended = batch("--traits", path, "-n", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
     assert ended.returncode == 0, ended.stderr
     assert "headwear: none of 4 punks gets gold crown; the weight is too small" in ended.stderr
     drawn = read_collection(path, 4, 3).jobs({"variant": "tiny"})

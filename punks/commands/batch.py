@@ -45,7 +45,11 @@ def add(subparsers: Any) -> None:
         "--traits", type=Path, metavar="FILE", help="instead of JOBS: a collection, its traits and weights in TOML"
     )
     parser.add_argument(
-        "--count", type=int, metavar="N", help="of punks, for a prompt or a collection; by default every choice once"
+        "-n",
+        "--count",
+        type=int,
+        metavar="N",
+        help="of punks, for a prompt or a collection; by default every choice once",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder")
     parser.add_argument(
