@@ -259,3 +259,5 @@ def test_a_truncated_file_is_refused(tiny_weights: Path, tmp_path: Path):
         read_header(path)
     with pytest.raises(LoraError, match="cannot be read"):
         read_header(tmp_path / "absent.safetensors")
+    with pytest.raises(LoraError, match="is a folder; name a file in it"):
+        read_header(tmp_path)

@@ -152,6 +152,8 @@ def network(module: str) -> str:
 
 def read_header(path: Path) -> LoraFile:
     """The header of a safetensors file; raises LoraError if it is none, or is cut short."""
+    if path.is_dir():
+        raise LoraError(f"{path} is a folder; name a file in it")
     try:
         with safe_open(path, framework="np"), path.open("rb") as raw:  # safe_open checks every offset and the length
             length = int.from_bytes(raw.read(8), "little")
