@@ -40,12 +40,13 @@ class Bounds:
     choices: Collection[str] | None = None
     max_length: int | None = None
 
-    def allowed(self) -> str:
+    def allowed(self, *, whole: bool) -> str:
         if self.choices:
             return f"choose one of {', '.join(self.choices)}"
         if self.max_length:
             return f"use text of at most {self.max_length} characters"
-        return f"use a number from {self.ge} to {self.le}" if self.le is not None else "use true or false"
+        number = "whole number" if whole else "number"
+        return f"use a {number} from {self.ge} to {self.le}" if self.le is not None else "use true or false"
 
 
 def _field(about: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
@@ -235,15 +236,15 @@ def _check(name: str, value: Any, kind: Any) -> None:
     """Types are exact: a bool is no number, a number no text; a whole number may stand for a float."""
     limits = bounds(name)
     kinds = get_args(kind) or (kind,)
+    allowed = limits.allowed(whole=int in kinds)
     fits = type(value) in kinds or (float in kinds and type(value) is int)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
-        raise RecipeError(name, value, limits.allowed())
+        raise RecipeError(name, value, allowed)
     if isinstance(value, str):
         if limits.max_length and len(value) > limits.max_length:
-            raise RecipeError(name, f"{len(value)} characters", limits.allowed())
+            raise RecipeError(name, f"{len(value)} characters", allowed)
         if "\x00" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
             raise RecipeError(name, value, "it holds characters that no text may hold")
-    if limits.choices and value not in limits.choices:
-        raise RecipeError(name, value, limits.allowed())
-    if isinstance(value, int | float) and limits.le is not None and not (limits.ge or 0) <= value <= limits.le:
-        raise RecipeError(name, value, limits.allowed())
+    out = isinstance(value, int | float) and limits.le is not None and not (limits.ge or 0) <= value <= limits.le
+    if out or (limits.choices and value not in limits.choices):
+        raise RecipeError(name, value, allowed)

@@ -96,9 +96,9 @@ def test_a_name_of_our_own_never_replaces_a_file():
     ("args", "said"),
     [
         ([], "say what to paint"),
-        (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a number from 0 to 4294967295"),
+        (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a whole number from 0 to 4294967295"),
         (["lady", "--seed", "one"], "invalid int value: 'one'"),
-        (["lady", "--steps", "101"], "num_inference_steps: 101 is not allowed; use a number from 1 to 100"),
+        (["lady", "--steps", "101"], "num_inference_steps: 101 is not allowed; use a whole number from 1 to 100"),
         (["lady", "--num-outputs", "0"], "num_outputs: 0 is not allowed"),
         (["lady", "--variant", "sd16"], "invalid choice: 'sd16'"),
         (["lady", "--sede", "1"], "unrecognized arguments: --sede 1; did you mean --seed?"),

@@ -166,7 +166,7 @@ def _value(name: str, text: str) -> Any:
             number = float(text)
             return int(number) if int in kinds and number.is_integer() else number
     except (ValueError, KeyError) as error:
-        raise RecipeError(name, text, bounds(name).allowed()) from error
+        raise RecipeError(name, text, bounds(name).allowed(whole=int in kinds)) from error
     return text
 
 

@@ -160,7 +160,7 @@ def _place(args: argparse.Namespace) -> "Place":
     if args.workers is not None and args.workers < 1:
         raise RecipeError("workers", args.workers, "use a whole number from 1 up")
     if args.palette_lock is not None and not 2 <= args.palette_lock <= 256:
-        raise RecipeError("palette-lock", args.palette_lock, "use a number from 2 to 256")
+        raise RecipeError("palette-lock", args.palette_lock, "use a whole number from 2 to 256")
     if args.on == "local":
         from punks.batch.local import Local
 
