@@ -81,6 +81,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_variant_comes_whole_and_is_verified(world: World) -> None:
+    assert "none of these was fetched" in world.run("--verify")
     world.fetch("--epoch", "all")
     names = {path.relative_to(world.root / "sd15").as_posix() for path in (world.root / "sd15").rglob("*.*")}
     assert {UNET, "tokenizer/merges.txt", "model_index.json", f"lora/{PERFECT.lora_file(9)}"} < names
