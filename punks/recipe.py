@@ -236,15 +236,15 @@ def _check(name: str, value: Any, kind: Any) -> None:
     """Types are exact: a bool is no number, a number no text; a whole number may stand for a float."""
     limits = bounds(name)
     kinds = get_args(kind) or (kind,)
-    allowed = limits.allowed(whole=int in kinds)
     fits = type(value) in kinds or (float in kinds and type(value) is int)
-    if not fits or (isinstance(value, float) and not math.isfinite(value)):
-        raise RecipeError(name, value, allowed)
+    if fits and limits.choices:
+        fits = value in limits.choices
+    if fits and isinstance(value, int | float) and limits.le is not None:
+        fits = (limits.ge or 0) <= value <= limits.le  # which what is not a number never is
+    if not fits:
+        raise RecipeError(name, value, limits.allowed(whole=int in kinds))
     if isinstance(value, str):
         if limits.max_length and len(value) > limits.max_length:
-            raise RecipeError(name, f"{len(value)} characters", allowed)
+            raise RecipeError(name, f"{len(value)} characters", limits.allowed(whole=False))
         if "\x00" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
             raise RecipeError(name, value, "it holds characters that no text may hold")
-    out = isinstance(value, int | float) and limits.le is not None and not (limits.ge or 0) <= value <= limits.le
-    if out or (limits.choices and value not in limits.choices):
-        raise RecipeError(name, value, allowed)

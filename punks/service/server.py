@@ -73,7 +73,7 @@ def free_port(host: str = "127.0.0.1", port: int = 0) -> int:
             found.bind((host, port))
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or error
-            way = "choose another --port, or leave it out for one that is free"
+            way = "choose others, or leave --host and --port out"
             raise PunkError(f"{host}, port {port}: no server can listen there ({why}); {way}") from error
         return found.getsockname()[1]
 
