@@ -1,7 +1,7 @@
 """What a GPU does with a model of full size: `python -m bench.gpu [--family sd15] [--json FILE]`.
 
 Random weights are honest here: speed does not depend on their values. Each engine runs in a process of its own, stock
-diffusers beside them; the compiled one is built first and then carried, as an image would carry it.
+diffusers beside them.
 """
 
 import argparse
@@ -28,12 +28,6 @@ def child(module: str, *args: str, engine: str = "") -> dict[str, Any]:
 def measure(family: str, engines: list[str], steps: int, batches: list[int]) -> dict[str, Any]:
     result: dict[str, Any] = {"family": family, "stock": child("bench.gpu_stock", family, "--steps", str(steps))}
     for engine in engines:
-        if engine == "compile":
-            started = time.perf_counter()
-            compiling = "from bench.gpu_rows import row_of; from punks.painter.warm import warm; "
-            compiling += f"warm(row_of({family!r}).name, {[(n, 77) for n in batches]})"
-            subprocess.run([sys.executable, "-c", compiling], check=True)
-            result["compiling"] = time.perf_counter() - started
         sizes = [str(n) for n in batches]
         arguments = [family, "--steps", str(steps), "--batches", *sizes]
         result[engine] = child("bench.gpu_engine", *arguments, engine=engine)
@@ -50,7 +44,7 @@ def table(result: dict[str, Any]) -> str:
         f"8 fused {stock['fused_8'] / 8:.3f} s a picture",
         "engine   picture  x fused  x unfused  of 8, each   ready  scale / epoch change  GB",
     ]
-    for engine in ("eager", "graph", "compile"):
+    for engine in ("eager", "graph"):
         if (one := result.get(engine)) is not None:
             each = one["batch_8"] / 8 if "batch_8" in one else float("nan")
             lines.append(
@@ -65,7 +59,7 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=["sd15", "sdxl"], action="append")
-    parser.add_argument("--engine", choices=["eager", "graph", "compile"], action="append")
+    parser.add_argument("--engine", choices=["eager", "graph"], action="append")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--tiny", action="store_true", help="try the program itself out on a small model")
     parser.add_argument("--json", type=Path, help="also write the results here")
@@ -76,7 +70,7 @@ def main() -> None:
             os.environ["PUNKS_WEIGHTS"] = folder
             row_of(family)
             make(family, Path(folder), full=not args.tiny)
-            engines = args.engine or ["eager", "graph", "compile"]
+            engines = args.engine or ["eager", "graph"]
             results.append(measure(family, engines, 2 if args.tiny else 30, args.batches))
         print(table(results[-1]), flush=True)
         if args.json:

@@ -1,23 +1,24 @@
 """The fast path changes how a picture is computed, never which."""
 
 import copy
-import shutil
-from pathlib import Path
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from punks import Recipe, Studio, variants, weights
 from punks.errors import DeviceError, PunkError
 from punks.lora.slot import LoraSlot
-from punks.painter.compiled import Guided, export, load, package_folder, replace_forward
+from punks.painter import kernels
+from punks.painter.blocks import rewrite
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.engine import choose_engine, join_projections
 from punks.painter.loading import place
-from punks.painter.warm import warm
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -28,23 +29,34 @@ def pipeline(request: pytest.FixtureRequest) -> Any:
     return DiffusionPipeline.from_pretrained(folder, variant="fp16", dtype=torch.float32)
 
 
-def noise_of(pipeline: Any) -> torch.Tensor:
-    """What the U-Net makes of fixed inputs."""
+def noise_of(pipeline: Any, *, pictures: int = 2, halves: bool = False) -> torch.Tensor:
+    """What the U-Net makes of fixed inputs; as `halves` of guidance there are twice as many rows."""
     unet, generator = pipeline.unet, torch.Generator().manual_seed(0)
     side, width = unet.config.sample_size, unet.config.cross_attention_dim
-    latents = torch.randn(2, 4, side, side, generator=generator)
-    states = torch.randn(2, 77, width, generator=generator)
+    latents = torch.randn(pictures, 4, side, side, generator=generator)
+    latents = torch.cat([latents] * 2) if halves else latents
+    states = torch.randn(len(latents), 77, width, generator=generator)
     added = None
     if hasattr(pipeline, "text_encoder_2"):
-        pooled = torch.randn(2, pipeline.text_encoder_2.config.projection_dim, generator=generator)
-        added = {"text_embeds": pooled, "time_ids": torch.ones(2, 6)}
+        pooled = torch.randn(len(latents), pipeline.text_encoder_2.config.projection_dim, generator=generator)
+        added = {"text_embeds": pooled, "time_ids": torch.ones(len(latents), 6)}
     with torch.inference_mode():
         return unet(latents, torch.tensor(500), states, added_cond_kwargs=added, return_dict=False)[0]
 
 
+def rewritten(pipeline: Any) -> Any:
+    """The pipeline as the engine has it."""
+    join_projections(pipeline.unet)
+    place(pipeline, torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
+    for model in (pipeline.unet, pipeline.vae):
+        model.to(memory_format=torch.channels_last)
+    rewrite(pipeline.unet, pipeline.vae)
+    return pipeline
+
+
 def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_ENGINE", "turbo")
-    with pytest.raises(DeviceError, match="PUNKS_ENGINE: 'turbo' is no engine; use compile, graph, eager"):
+    with pytest.raises(DeviceError, match="PUNKS_ENGINE: 'turbo' is no engine; use graph, compile, eager"):
         choose_engine(torch.device("cuda"))
 
 
@@ -54,13 +66,11 @@ def test_there_is_no_engine_away_from_cuda(monkeypatch: pytest.MonkeyPatch):
     assert choose_engine(torch.device("cuda")) == "graph"
 
 
-def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.FixtureRequest):
+def test_a_lora_reaches_what_is_joined_and_rewritten(pipeline: Any, request: pytest.FixtureRequest):
     row = variants.variant(request.node.callspec.params["pipeline"])
     plain = copy.deepcopy(pipeline)
     bare = noise_of(plain)
-    join_projections(pipeline.unet)
-    place(pipeline, torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
-    pipeline.unet.to(memory_format=torch.channels_last)
+    rewritten(pipeline)
     assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
     for one in (plain, pipeline):
         LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
@@ -68,68 +78,99 @@ def test_a_lora_reaches_the_joined_weights(pipeline: Any, request: pytest.Fixtur
     assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-5)
 
 
-class Joined(torch.nn.Module):
-    def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return torch.cat([one, other], dim=1) * 2
+def test_pictures_become_latents_and_latents_pictures_as_before(pipeline: Any):
+    side, generator = pipeline.unet.config.sample_size, torch.Generator().manual_seed(0)
+    latents = torch.randn(1, 4, side, side, generator=generator).double()
+    picture = torch.rand(1, 3, 64, 64, generator=generator).double()
+    pipeline.vae.double()
 
+    def both() -> list[torch.Tensor]:
+        with torch.inference_mode():
+            return [pipeline.vae.decode(latents).sample, pipeline.vae.encode(picture).latent_dist.mean]
 
-def test_channels_are_concatenated_where_they_lie():
-    pictures = tuple(torch.rand(2, channels, 4, 4).to(memory_format=torch.channels_last) for channels in (3, 5))
-    exported = export(Joined(), pictures)
-    assert torch.equal(exported.module()(*pictures), Joined()(*pictures))
-    (joined,) = [node for node in exported.graph.nodes if node.target is torch.ops.aten.cat.default]
-    assert joined.meta["val"].shape == (2, 4, 4, 8)
-
-
-@pytest.mark.parametrize("mean", [10, 100, 1000])
-def test_groups_far_from_zero_lose_less_than_half_precision_did(mean: int):
-    norm = torch.nn.GroupNorm(4, 12, eps=1e-6)
-    true = torch.randn(2, 12, 64, 64, dtype=torch.float64) + mean
-    with torch.no_grad():
-        found = export(norm, (torch.zeros_like(true, dtype=torch.float32),)).module()(true.half().float())
-        norm.double()
-        stored, exact = norm(true.half().double()), norm(true)
-    assert (found - stored).abs().mean() < (stored - exact).abs().mean() / 2
-
-
-def test_groups_are_normalized_by_way_of_their_channels():
-    norm = torch.nn.GroupNorm(4, 12, eps=1e-6)
-    torch.nn.init.normal_(norm.weight)
-    torch.nn.init.normal_(norm.bias)
-    pictures = torch.randn(2, 12, 8, 8) * torch.rand(12, 1, 1) + torch.rand(12, 1, 1)  # each channel its own
-    with torch.no_grad():
-        exported = export(norm, (pictures,))
-        assert torch.allclose(exported.module()(pictures), norm(pictures), atol=1e-5)
-    assert "group_norm" not in str(exported.graph)
+    before = both()
+    rewritten(pipeline)
+    for now, then in zip(both(), before, strict=True):
+        assert torch.allclose(now, then)
 
 
 @pytest.mark.parametrize("pictures", [1, 2])
 def test_what_both_halves_of_guidance_share_is_computed_once(pipeline: Any, pictures: int):
-    unet, xl = pipeline.unet, hasattr(pipeline, "text_encoder_2")
-    latents = torch.randn(pictures, 4, unet.config.sample_size, unet.config.sample_size)
-    given = [latents, torch.tensor(500.0), torch.randn(2 * pictures, 77, unet.config.cross_attention_dim)]
-    if xl:
-        given += [torch.randn(2 * pictures, pipeline.text_encoder_2.config.projection_dim), torch.ones(2 * pictures, 6)]
-    added = {"text_embeds": given[3], "time_ids": given[4]} if xl else None
-    join_projections(unet)
-    with torch.no_grad():
-        exported = export(Guided(unet), tuple(given))
-        whole = unet(torch.cat([latents] * 2), *given[1:3], added_cond_kwargs=added, return_dict=False)[0]
-        assert torch.allclose(exported.module()(*given), whole, atol=1e-5)
-    rows = [len(node.meta["val"]) for node in exported.graph.nodes if "conv2d" in str(node.target)]
+    whole = noise_of(pipeline, pictures=pictures, halves=True)
+    rewritten(pipeline).unet.guided = True
+    with Convolutions() as seen:
+        assert torch.allclose(noise_of(pipeline, pictures=pictures, halves=True), whole, atol=1e-5)
     # in SDXL the pooled words are part of the embedding of the timestep, which the first block reads
-    shared = 2 if xl else 4
-    assert rows == [pictures] * shared + [2 * pictures] * (len(rows) - shared)
+    shared = 0 if hasattr(pipeline, "text_encoder_2") else 3
+    assert seen.rows == [pictures] * shared + [2 * pictures] * (len(seen.rows) - shared)
+
+
+class Convolutions(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.conv2d.default, torch.ops.aten.convolution.default):
+            self.rows.append(len(args[0]))
+        return func(*args, **(kwargs or {}))
 
 
 def test_two_pictures_without_guidance_are_not_taken_for_both_halves_of_one(pipeline: Any):
     bare = noise_of(pipeline)
-    replace_forward(pipeline.unet, {(1, 77): Guided(copy.deepcopy(pipeline.unet))})
-    assert torch.equal(noise_of(pipeline), bare)
-    pipeline.unet.guided = True
-    halves = noise_of(pipeline)
-    assert torch.allclose(halves[:1], bare[:1], atol=1e-5)
-    assert not torch.allclose(halves[1:], bare[1:], atol=1e-3)  # of the first latents, with the second words
+    rewritten(pipeline)
+    assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
+
+
+def test_without_a_compiler_it_is_said_that_painting_is_slow(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    assert kernels.compiled.__wrapped__(torch.device("cuda:0")) is None
+    assert "cuda:0 paints without our kernels, at half the speed" in caplog.text
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90", "sm_120"])
+def test_the_kernels_can_be_compiled(architecture: str):
+    pytest.importorskip("cuda.bindings")
+    assert kernels.binary(architecture).startswith(b"\x7fELF")
+
+
+KERNELS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "add": lambda x, bias: kernels.add(x, bias, x.flip(0)),
+    "bias": kernels.add,
+    "upsample": lambda x, _: kernels.upsample(x),
+    "group norm": lambda x, bias: kernels.group_norm(x, norm_of(x, torch.nn.GroupNorm(4, len(bias))), silu=False),
+    "shifted group norm": lambda x, bias: kernels.group_norm(
+        x, norm_of(x, torch.nn.GroupNorm(4, len(bias))), bias=bias, shift=torch.stack([bias, -bias]), silu=True
+    ),
+    "layer norm": lambda x, bias: kernels.layer_norm(
+        x.permute(0, 2, 3, 1).flatten(1, 2), norm_of(x, torch.nn.LayerNorm(len(bias))), bias
+    ),
+    "geglu": lambda x, _: kernels.geglu(x.permute(0, 2, 3, 1).flatten(1, 2)),
+}
+
+
+def norm_of(x: torch.Tensor, norm: Any) -> Any:
+    norm = norm.to(x.device, x.dtype)
+    for parameter in norm.parameters():
+        parameter.data = torch.linspace(-1, 1, len(parameter), device=x.device).to(x.dtype)
+    return norm
+
+
+@needs_cuda
+@pytest.mark.parametrize("channels", [16, 48, 320, 1280, 2560])
+@pytest.mark.parametrize("side", [1, 5, 64])
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_kernels_compute_what_torch_does(kernel: str, channels: int, side: int):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, channels, side, side, generator=generator) * 3 + 2
+    bias = torch.randn(channels, generator=generator)
+    x, bias = x.half().float(), bias.half().float()
+    on_gpu = x.half().cuda().to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected, found = KERNELS[kernel](x, bias), KERNELS[kernel](on_gpu, bias.half().cuda())
+    assert torch.allclose(found.cpu().float(), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
@@ -146,11 +187,6 @@ def test_values_that_are_not_finite_are_an_error(pipeline: Any):
     side = pipeline.unet.config.sample_size
     with pytest.raises(PunkError, match="not finite"):
         list(decoded(pixels_of(pipeline.vae), torch.full((1, 4, side, side), torch.nan)))
-
-
-def test_compiling_without_a_gpu_says_why_not():
-    with pytest.raises(DeviceError, match="compiled on the GPU that it is for, and this device is cpu"):
-        warm("tiny", [(1, 77)])
 
 
 @needs_cuda
@@ -173,31 +209,3 @@ def test_a_second_gpu_paints_what_the_first_one_does(monkeypatch: pytest.MonkeyP
         recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(16)
         paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
     assert paintings[0] == paintings[1]
-
-
-def test_a_damaged_package_is_ignored_and_said_to_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Some GPU")
-    base = weights.base_folder(variants.variant("tiny"))
-    shutil.copytree(base, tmp_path / "base")
-    pipeline = DiffusionPipeline.from_pretrained(base, variant="fp16", dtype=torch.float32)
-    bare = noise_of(pipeline)
-    folder = package_folder(tmp_path / "base", torch.device("cpu"))
-    folder.mkdir(parents=True)
-    (folder / "unet-1-77.pt2").write_bytes(b"not a package")
-    load(pipeline, tmp_path / "base", torch.device("cpu"), lambda forward: forward, wanted=True)
-    assert "unet-1-77.pt2 is ignored" in caplog.text
-    assert torch.equal(noise_of(pipeline), bare)
-
-
-def test_another_model_or_torch_finds_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Some GPU")
-    shutil.copytree(weights.base_folder(variants.variant("tiny")), tmp_path / "base")
-    device = torch.device("cpu")
-    first = package_folder(tmp_path / "base", device)
-    config = tmp_path / "base/unet/config.json"
-    config.write_text(config.read_text() + " ")
-    second = package_folder(tmp_path / "base", device)
-    monkeypatch.setattr(torch, "__version__", "2.99.0")
-    assert len({first, second, package_folder(tmp_path / "base", device)}) == 3

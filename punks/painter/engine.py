@@ -1,7 +1,7 @@
-"""The fast path on CUDA: the models' forwards replayed as CUDA graphs, compiled ones where their package fits.
+"""The fast path on CUDA: the models' forwards, with our kernels in them, replayed as CUDA graphs.
 
-A big GPU idles while Python launches the thousand kernels of one U-Net call; a graph launches them at once. Weights may
-change in place between replays (LoRA), they must not move.
+A big GPU idles while Python launches the hundreds of kernels of one U-Net call; a graph launches them at once. Weights
+may change in place between replays (LoRA), they must not move.
 """
 
 # torch and diffusers are typed in part only
@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +21,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from punks.errors import DeviceError
+from punks.painter import kernels
+from punks.painter.blocks import rewrite
 from punks.painter.memory import limit
 
 log = logging.getLogger(__name__)
-ENGINES = ("compile", "graph", "eager")
+ENGINES = ("graph", "compile", "eager")  # compile is graph: kernels are compiled at the start in either
 Forward = Callable[..., Any]
 
 
@@ -119,15 +120,15 @@ class Graphs:
         self._pool = torch.cuda.graph_pool_handle()
         torch.cuda.empty_cache()
 
-    def replayed(self, function: Forward) -> Forward:
-        """`function` of tensors, captured once for every signature of its arguments and replayed after."""
+    def replayed(self, function: Forward, state: Callable[[], object] = lambda: None) -> Forward:
+        """`function` of tensors, captured once for every signature of its arguments and `state`, and replayed after."""
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             leaves, spec = tree_flatten((args, kwargs))
             tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
             rest = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
-            key = (id(function), str(spec), rest)
+            key = (id(function), state(), str(spec), rest)
             if key not in self._graphs:
                 self._graphs[key] = self._capture(function, leaves, spec)
             captured = self._graphs[key]
@@ -191,16 +192,16 @@ def _put(static: Tensor, given: Tensor) -> None:
         static.copy_(given, non_blocking=True)
 
 
-def install(pipeline: Any, folder: Path, device: torch.device, asked: str) -> Graphs | None:
-    """Puts the engine behind the `forward` of the U-Net and the text encoders; None if it is to be eager."""
+def install(pipeline: Any, device: torch.device, asked: str) -> Graphs | None:
+    """Puts the engine behind the `forward` of the U-Net and the text encoders. None if it is to be eager."""
+    unet = pipeline.unet
+    kernels.compiled(device)
+    rewrite(unet, pipeline.vae)
     if asked == "eager":
         return None
     graphs = Graphs(device)
-    for name in ("unet", "text_encoder", "text_encoder_2"):
+    unet.forward = graphs.replayed(unet.forward, lambda: unet.guided)
+    for name in ("text_encoder", "text_encoder_2"):
         if (module := getattr(pipeline, name, None)) is not None:
             module.forward = graphs.replayed(module.forward)
-    if asked != "graph":
-        from punks.painter.compiled import load
-
-        load(pipeline, folder, device, graphs.replayed, wanted=asked == "compile")
     return graphs

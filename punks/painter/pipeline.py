@@ -6,7 +6,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -57,25 +56,24 @@ class Painter:
         self._drop_others = drop_others
         self._graphs: Graphs | None = None
         self.base = variant.base
-        self._row = variant
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         asked = choose_engine(self.device)
         hold_to_limit(self.device)
-        folder = weights.base_folder(variant)
-        self._pipeline: Any = load_pipeline(folder, self.dtype)
+        self._pipeline: Any = load_pipeline(weights.base_folder(variant), self.dtype)
         self._scheduler: Any = self._pipeline.scheduler
         if asked is not None:
             join_projections(self._pipeline.unet)
         try:
             self._with_room(lambda: place(self._pipeline, self.device))
             if asked is not None:
-                self._with_room(lambda: self._pipeline.unet.to(memory_format=torch.channels_last))
+                for model in (self._pipeline.unet, self._pipeline.vae):
+                    self._with_room(lambda model=model: model.to(memory_format=torch.channels_last))
         except torch.OutOfMemoryError as error:
             raise self._out_of_memory(error, self.base.name) from error
         trim()
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
         self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
-        self._graphs = None if asked is None else install(self._pipeline, folder, self.device, asked)
+        self._graphs = None if asked is None else install(self._pipeline, self.device, asked)
         pixels = pixels_of(self._pipeline.vae)
         self._pixels = pixels if self._graphs is None else self._graphs.replayed(pixels)
         # alone on a CPU every picture is as fast as in a batch, and then equals itself to the last bit
@@ -129,7 +127,7 @@ class Painter:
         self.use_lora(first)
         clock.lap("lora")
         negative, guided = first.negative_prompt, first.guided
-        self._pipeline.unet.guided = guided  # which a compiled forward cannot see
+        self._pipeline.unet.guided = guided  # which its forward cannot see
         texts = {text: encode(self._pipeline, text, negative, guided=guided) for text in dict.fromkeys(prompts)}
         embeddings = [texts[text] for text in prompts]
         clock.lap("encode")
@@ -190,12 +188,6 @@ class Painter:
             return torch.ones(2, device=self.device).sum().item() == 2
         except RuntimeError:
             return False
-
-    def compile(self, shapes: list[tuple[int, int]]) -> Path:
-        """Compiles the base for (pictures, tokens) with guidance. Their folder, used from the next start."""
-        from punks.painter.compiled import compile_base
-
-        return compile_base(self._pipeline, weights.base_folder(self._row), self.device, shapes)
 
     def embedding_length(self, recipe: Recipe, prompt: str) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
