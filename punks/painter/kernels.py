@@ -12,6 +12,7 @@ come, on the CPU, and for channels that are not eights, functions of torch do th
 import ctypes
 import functools
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 log = logging.getLogger(__name__)
-_KERNELS = ("group_statistics", "group_norm", "upsample", "add", "layer_norm", "geglu")
+_KERNELS = ("group_statistics", "group_norm", "small_group_norm", "upsample", "add", "layer_norm", "geglu")
 _CTYPES: dict[type, Any] = {int: ctypes.c_int, float: ctypes.c_float}
 
 
@@ -30,7 +31,8 @@ def binary(architecture: str) -> bytes:
 
     source = Path(__file__).with_name("kernels.cu").read_bytes()
     program = _done(nvrtc.nvrtcCreateProgram(source, b"kernels.cu", 0, [], []))
-    _done(nvrtc.nvrtcCompileProgram(program, 1, [f"--gpu-architecture={architecture}".encode()]))
+    options = [f"--gpu-architecture={architecture}".encode()]
+    _done(nvrtc.nvrtcCompileProgram(program, len(options), options))
     code = bytes(_done(nvrtc.nvrtcGetCUBINSize(program)))
     _done(nvrtc.nvrtcGetCUBIN(program, code))
     return code
@@ -48,6 +50,7 @@ def compiled(device: torch.device) -> dict[str, Any] | None:
         log.warning("%s paints without our kernels, at half the speed (%s)", device, error)
         return None
     with torch.cuda.device(device):
+        torch.cuda.synchronize()  # whatever came before, the device has a context now
         module = _done(driver.cuModuleLoadData(code))
     return {name: _done(driver.cuModuleGetFunction(module, name.encode())) for name in _KERNELS}
 
@@ -55,27 +58,38 @@ def compiled(device: torch.device) -> dict[str, Any] | None:
 def group_norm(
     x: Tensor, norm: nn.GroupNorm, *, bias: Tensor | None = None, shift: Tensor | None = None, silu: bool
 ) -> Tensor:
-    """`norm` of x + bias + shift, then SiLU. x: (N, C, H, W), bias: (C,), shift: (N or 1, C)."""
+    """`norm` of x + bias + shift, then SiLU. x: (N, C, H, W), bias: (C,), shift: (N or more, C)."""
     n, channels, height, width = x.shape
-    if not _served(x, channels):
+    of_group = channels // norm.num_groups
+    if not _served(x, channels) or not (of_group == 4 or of_group >= 8):
         x = x if bias is None else x + bias[:, None, None]
         x = x if shift is None else x + shift[: len(x), :, None, None]
         x = functional.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
         return functional.silu(x) if silu else x
     x = x.contiguous(memory_format=torch.channels_last)
+    y = torch.empty_like(x)
     places, vectors = height * width, channels // 8
+    added = (bias, shift, 0 if shift is None else shift.stride(0) // 8)
+    scaled = (norm.weight, norm.bias, y)
+    of_set = math.lcm(8, of_group) // 8
+    if places <= 256 and 8 * of_set <= 4 * of_group:
+        lanes = min(512 // of_set, places)
+        sizes = (places, vectors, of_set, lanes, of_group, norm.eps, int(silu))
+        grid, threads = (vectors // of_set, n, 1), max(128, -(-lanes * of_set // 32) * 32)
+        _launch("small_group_norm", grid, threads, x, *added, *scaled, *sizes)
+        return y
     lanes = max(1, 512 // vectors)
     threads = -(-vectors * lanes // 32) * 32
-    # a block takes some turns: few where there are few places, for there are few blocks then
-    share, part = max(-(-places // 128), 8 * lanes), 4 * lanes
-    shares = -(-places // share)
+    # turns of a block: few where there is little to do, for a big GPU wants 132 blocks and more
+    turns = -(-places // lanes) * n
+    share, part = (max(4, -(-turns // blocks)) * lanes for blocks in (132, 264))
+    share = max(share, -(-places // 128))
+    shares, parts = -(-places // share), -(-places // part)
     statistics = torch.empty(n, norm.num_groups, shares, 2, device=x.device, dtype=torch.float32)
-    stride = 0 if shift is None or len(shift) == 1 else shift.stride(0) // 8
     sizes = (places, vectors, lanes, share, norm.num_groups)
-    _launch("group_statistics", (shares, n), threads, 64 * vectors * lanes, x, bias, shift, stride, statistics, *sizes)
-    y = torch.empty_like(x)
-    given = (x, bias, shift, stride, statistics, norm.weight, norm.bias, y, *sizes, shares, part, norm.eps, int(silu))
-    _launch("group_norm", (-(-places // part), n), threads, 8 * norm.num_groups, *given)
+    _launch("group_statistics", (shares, n, 1), threads, x, *added, statistics, *sizes, shared=64 * vectors * lanes)
+    sizes = (*sizes, shares, part, norm.eps, int(silu))
+    _launch("group_norm", (parts, n, 1), threads, x, *added, statistics, *scaled, *sizes, shared=8 * norm.num_groups)
     return y
 
 
@@ -109,10 +123,10 @@ def layer_norm(x: Tensor, norm: nn.LayerNorm, shift: Tensor) -> Tensor:
     if not _served(x, channels) or channels > 8 * 32 * 5:
         return norm(x + shift)
     x = x.contiguous()
-    y, rows = torch.empty_like(x), x.numel() // channels
-    _launch(
-        "layer_norm", (-(-rows // 4), 1), 128, 0, x, shift, norm.weight, norm.bias, y, rows, channels // 8, norm.eps
-    )
+    y, rows, vectors = torch.empty_like(x), x.numel() // channels, channels // 8
+    lanes = next(lanes for lanes in (1, 2, 4, 8, 16, 32) if vectors <= 5 * lanes)
+    given = (x, shift, norm.weight, norm.bias, y, rows, vectors, lanes, norm.eps)
+    _launch("layer_norm", (-(-rows * lanes // 128), 1, 1), 128, *given)
     return y
 
 
@@ -135,10 +149,12 @@ def _served(x: Tensor, channels: int) -> bool:
 def _launch_each(name: str, y: Tensor, *given: Tensor | float | None) -> None:
     """A thread for each vector of y; the kernel is told first how many they are."""
     count = y.numel() // 8
-    _launch(name, (-(-count // 256), 1), 256, 0, count, *given)
+    _launch(name, (-(-count // 256), 1, 1), 256, count, *given)
 
 
-def _launch(name: str, grid: tuple[int, int], threads: int, shared: int, *given: Tensor | float | None) -> None:
+def _launch(
+    name: str, grid: tuple[int, int, int], threads: int, *given: Tensor | float | None, shared: int = 0
+) -> None:
     """`shared` bytes of shared memory. A tensor is given as its address, None as a null pointer."""
     from cuda.bindings import driver
 
@@ -148,7 +164,7 @@ def _launch(name: str, grid: tuple[int, int], threads: int, shared: int, *given:
     types = tuple(_CTYPES.get(type(one), ctypes.c_void_p) for one in given)
     with torch.cuda.device(device):
         stream = torch.cuda.current_stream().cuda_stream
-        _done(driver.cuLaunchKernel(function, *grid, 1, threads, 1, 1, shared, stream, (values, types), 0))
+        _done(driver.cuLaunchKernel(function, *grid, threads, 1, 1, shared, stream, (values, types), 0))
 
 
 def _done(result: tuple[Any, ...]) -> Any:
