@@ -197,7 +197,7 @@ def test_the_image_has_all_that_predict_py_imports_and_nothing_of_the_tests():
 def test_the_service_needs_nothing_that_the_image_lacks():
     pins = (ROOT / "requirements.txt").read_text()
     installed = {re.split("[=<>]", line)[0].replace("-", "_") for line in pins.splitlines() if line[:1].isalpha()}
-    modules = {"PIL": "pillow", "cog": None}
+    modules = {"PIL": "pillow", "cog": None, "cuda": None}  # torch brings cuda.bindings
     elsewhere = ("punks/commands/", "punks/batch/", "punks/compare/")  # entrances of their own
     for path in (path for path in context() if path.endswith(".py") and not path.startswith(elsewhere)):
         if path in (
