@@ -23,8 +23,10 @@ from punks.painter.loading import place
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-@pytest.fixture(params=["tiny", "tiny-xl"])
-def pipeline(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=["tiny", "tiny-xl", "demo"])
+def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "demo":
+        monkeypatch.delenv("PUNKS_WEIGHTS")
     folder = weights.base_folder(variants.variant(request.param))
     return DiffusionPipeline.from_pretrained(folder, variant="fp16", dtype=torch.float32)
 
@@ -71,11 +73,11 @@ def test_a_lora_reaches_what_is_joined_and_rewritten(pipeline: Any, request: pyt
     plain = copy.deepcopy(pipeline)
     bare = noise_of(plain)
     rewritten(pipeline)
-    assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
+    assert torch.allclose(noise_of(pipeline), bare, atol=1e-4)
     for one in (plain, pipeline):
         LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
     assert not torch.allclose(noise_of(plain), bare, atol=1e-3)
-    assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-5)
+    assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-4)
 
 
 def test_pictures_become_latents_and_latents_pictures_as_before(pipeline: Any):
@@ -95,13 +97,15 @@ def test_pictures_become_latents_and_latents_pictures_as_before(pipeline: Any):
 
 
 @pytest.mark.parametrize("pictures", [1, 2])
-def test_what_both_halves_of_guidance_share_is_computed_once(pipeline: Any, pictures: int):
+def test_what_both_halves_of_guidance_share_is_computed_once(
+    pipeline: Any, pictures: int, request: pytest.FixtureRequest
+):
     whole = noise_of(pipeline, pictures=pictures, halves=True)
     rewritten(pipeline).unet.guided = True
     with Convolutions() as seen:
-        assert torch.allclose(noise_of(pipeline, pictures=pictures, halves=True), whole, atol=1e-5)
-    # in SDXL the pooled words are part of the embedding of the timestep, which the first block reads
-    shared = 0 if hasattr(pipeline, "text_encoder_2") else 3
+        assert torch.allclose(noise_of(pipeline, pictures=pictures, halves=True), whole, atol=1e-4)
+    # elsewhere the first block reads no words, and in SDXL it does in the embedding of the timestep
+    shared = 3 if request.node.callspec.params["pipeline"] == "tiny" else 0
     assert seen.rows == [pictures] * shared + [2 * pictures] * (len(seen.rows) - shared)
 
 
@@ -119,7 +123,7 @@ class Convolutions(TorchDispatchMode):
 def test_two_pictures_without_guidance_are_not_taken_for_both_halves_of_one(pipeline: Any):
     bare = noise_of(pipeline)
     rewritten(pipeline)
-    assert torch.allclose(noise_of(pipeline), bare, atol=1e-5)
+    assert torch.allclose(noise_of(pipeline), bare, atol=1e-4)
 
 
 def test_without_a_compiler_it_is_said_that_painting_is_slow(
@@ -193,10 +197,11 @@ def test_values_that_are_not_finite_are_an_error(pipeline: Any):
 @pytest.mark.parametrize("pictures", [1, 3])
 def test_graphs_paint_what_eager_paints(pictures: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_DEVICE", "cuda")
+    monkeypatch.delenv("PUNKS_WEIGHTS")
     paintings: list[list[bytes]] = []
     for engine in ("eager", "graph"):
         monkeypatch.setenv("PUNKS_ENGINE", engine)
-        recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(pictures)
+        recipes = Recipe(prompt="lady", variant="demo", seed=1, num_inference_steps=4).outputs(pictures)
         paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
     assert paintings[0] == paintings[1]
 

@@ -64,14 +64,12 @@ def _transformer(self: Any, x: Tensor, encoder_hidden_states: Tensor, **_options
     in it from the start (`early`); each norm takes those away again which come later.
     """
     hidden = _product(self.proj_in, _rows(group_norm(x, self.norm, silu=False)), self.early)
+    words = encoder_hidden_states
     for block, late in zip(self.transformer_blocks, self.late, strict=True):
-        qkv = block.attn1.to_qkv(layer_norm(hidden, block.norm1, late[0]))
-        _add_product(hidden, _attention(block.attn1, *qkv.chunk(3, -1)), block.attn1.to_out[0])
-        if len(hidden) < len(encoder_hidden_states):
-            hidden, x = torch.cat([hidden, hidden]), torch.cat([x, x])
-        query = block.attn2.to_q(layer_norm(hidden, block.norm2, late[1]))
-        words = block.attn2.to_kv(encoder_hidden_states).chunk(2, -1)
-        _add_product(hidden, _attention(block.attn2, query, *words), block.attn2.to_out[0])
+        for attention, norm, bias in ((block.attn1, block.norm1, late[0]), (block.attn2, block.norm2, late[1])):
+            if attention.is_cross_attention and len(hidden) < len(words):
+                hidden, x = torch.cat([hidden, hidden]), torch.cat([x, x])
+            _add_product(hidden, _attention(attention, layer_norm(hidden, norm, bias), words), attention.to_out[0])
         wide = block.ff.net[0].proj(layer_norm(hidden, block.norm3, late[2]))
         _add_product(hidden, geglu(wide), block.ff.net[2])
     return (add(_pictures(_product(self.proj_out, hidden), x), self.proj_out.bias, x),)
@@ -87,8 +85,12 @@ def _sum_biases(self: Any) -> None:
     self.late = -rest.to(kind).unflatten(0, (-1, 3))
 
 
-def _attention(self: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    query, key, value = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in (query, key, value))
+def _attention(self: Any, rows: Tensor, words: Tensor) -> Tensor:
+    if self.is_cross_attention:
+        given = (self.to_q(rows), *self.to_kv(words).chunk(2, -1))
+    else:
+        given = self.to_qkv(rows).chunk(3, -1)
+    query, key, value = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in given)
     return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
@@ -114,18 +116,19 @@ def _pictures(rows: Tensor, like: Tensor) -> Tensor:
 def _share_halves(unet: Any) -> None:
     """Where `unet.guided`, the second half of the rows repeats the first: they are one until words are read.
 
-    Not in SDXL, where all blocks read words in the embedding of the timestep.
+    This is worth it where the first block reads them: not in SDXL, where it has them in the timestep's embedding too.
     """
     unet.guided = False
-    if unet.config.addition_embed_type is not None:
+    block = unet.down_blocks[0]
+    if not hasattr(block, "attentions") or unet.config.addition_embed_type is not None:
         return
-    resnet = unet.down_blocks[0].resnets[0]
-    convolution, block = unet.conv_in.forward, resnet.forward
+    resnet = block.resnets[0]
+    convolution, whole = unet.conv_in.forward, resnet.forward
 
     def conv_in(x: Tensor) -> Tensor:
         return torch.cat([convolution(x[: len(x) // 2])] * 2) if unet.guided else convolution(x)
 
     def first(x: Tensor, temb: Tensor) -> Tensor:
-        return block(x[: len(x) // 2] if unet.guided else x, temb)
+        return whole(x[: len(x) // 2] if unet.guided else x, temb)
 
     unet.conv_in.forward, resnet.forward = conv_in, first

@@ -80,17 +80,23 @@ def group_norm(
         return y
     lanes = max(1, 512 // vectors)
     threads = -(-vectors * lanes // 32) * 32
-    # turns of a block: few where there is little to do, for a big GPU wants 132 blocks and more
-    turns = -(-places // lanes) * n
-    share, part = (max(4, -(-turns // blocks)) * lanes for blocks in (132, 264))
-    share = max(share, -(-places // 128))
-    shares, parts = -(-places // share), -(-places // part)
+    # two blocks to a processor at once, one after the other would take twice the time; four turns of a block at least
+    most = max(1, 2 * torch.cuda.get_device_properties(x.device).multi_processor_count // n)
+    parts = min(most, -(-places // (4 * lanes)))
+    shares, share = _divided(places, min(parts, 128))
+    parts, part = _divided(places, parts)
     statistics = torch.empty(n, norm.num_groups, shares, 2, device=x.device, dtype=torch.float32)
     sizes = (places, vectors, lanes, share, norm.num_groups)
     _launch("group_statistics", (shares, n, 1), threads, x, *added, statistics, *sizes, shared=64 * vectors * lanes)
     sizes = (*sizes, shares, part, norm.eps, int(silu))
     _launch("group_norm", (parts, n, 1), threads, x, *added, statistics, *scaled, *sizes, shared=8 * norm.num_groups)
     return y
+
+
+def _divided(places: int, parts: int) -> tuple[int, int]:
+    """So many parts at most, none of them empty, and the places of each."""
+    part = -(-places // parts)
+    return -(-places // part), part
 
 
 def add(x: Tensor, bias: Tensor, other: Tensor | None = None) -> Tensor:
