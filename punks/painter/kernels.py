@@ -46,13 +46,13 @@ def compiled(device: torch.device) -> dict[str, Any] | None:
 
         major, minor = torch.cuda.get_device_capability(device)
         code = binary(f"sm_{major}{minor}")
+        with torch.cuda.device(device):
+            torch.cuda.synchronize()  # whatever came before, the device has a context now
+            module = _done(driver.cuModuleLoadData(code))
+        return {name: _done(driver.cuModuleGetFunction(module, name.encode())) for name in _KERNELS}
     except (ImportError, RuntimeError) as error:
         log.warning("%s paints without our kernels, at half the speed (%s)", device, error)
         return None
-    with torch.cuda.device(device):
-        torch.cuda.synchronize()  # whatever came before, the device has a context now
-        module = _done(driver.cuModuleLoadData(code))
-    return {name: _done(driver.cuModuleGetFunction(module, name.encode())) for name in _KERNELS}
 
 
 def group_norm(
