@@ -48,14 +48,19 @@ __device__ Eight added(const uint4 *__restrict__ bias, const uint4 *__restrict__
   return sum;
 }
 
-// Of the places from `place` to `end`, `lanes` apart: adds each value + more and its square up, four loads under way.
+// Four places from `place` on, `lanes` apart, as far as they come before `end`: all under way before one is needed.
+__device__ void fetch(uint4 (&raw)[4], const uint4 *x, int vectors, int place, int lanes, int end) {
+#pragma unroll
+  for (int k = 0; k < 4; k++)
+    if (place + k * lanes < end) raw[k] = x[(size_t)(place + k * lanes) * vectors];
+}
+
+// Of all such places up to `end`: adds each value + more and its square up.
 __device__ void sum_up(const uint4 *x, int vectors, int place, int lanes, int end, const Eight &more, Eight &sum,
                        Eight &square) {
   for (; place < end; place += 4 * lanes) {
     uint4 raw[4];
-#pragma unroll
-    for (int k = 0; k < 4; k++)
-      if (place + k * lanes < end) raw[k] = x[(size_t)(place + k * lanes) * vectors];
+    fetch(raw, x, vectors, place, lanes, end);
 #pragma unroll
     for (int k = 0; k < 4; k++)
       if (place + k * lanes < end) {
@@ -70,8 +75,8 @@ __device__ void sum_up(const uint4 *x, int vectors, int place, int lanes, int en
   }
 }
 
-// Of the same places: normalizes, and takes SiLU of, each value + more. `group` is that of the first channel and
-// `norms` are means and inverse deviations; eight channels are of two groups at most, the second from `border` on.
+// Of the same places: normalizes each value + more, and takes SiLU of it if wanted. `norms` are means and inverse
+// deviations. Eight channels are of two groups at most: of `group`, and from `border` on of the next.
 __device__ void normalize(const uint4 *x, uint4 *y, int vectors, int place, int lanes, int end, const Eight &more,
                           Eight scale, Eight rest, const float2 *norms, int group, int border, int silu) {
 #pragma unroll
@@ -82,9 +87,7 @@ __device__ void normalize(const uint4 *x, uint4 *y, int vectors, int place, int 
   }
   for (; place < end; place += 4 * lanes) {
     uint4 raw[4];
-#pragma unroll
-    for (int k = 0; k < 4; k++)
-      if (place + k * lanes < end) raw[k] = x[(size_t)(place + k * lanes) * vectors];
+    fetch(raw, x, vectors, place, lanes, end);
 #pragma unroll
     for (int k = 0; k < 4; k++)
       if (place + k * lanes < end) {
@@ -184,8 +187,7 @@ extern "C" __global__ void __launch_bounds__(512, 2)
 }
 
 // The same in one, where places are few. Grid (sets, pictures), a set being up to four groups, `width` vectors wide. A
-// block's threads are `lanes` places of the set, filled up to four warps or more; `channels`, four or more, are a
-// group's.
+// block's threads are `lanes` places of the set, filled up to four warps or more; a group has so many `channels`.
 extern "C" __global__ void __launch_bounds__(512, 2)
     small_group_norm(const uint4 *__restrict__ x, const uint4 *__restrict__ bias, const uint4 *__restrict__ shift,
                      int stride, const uint4 *__restrict__ weight, const uint4 *__restrict__ offset,
