@@ -51,7 +51,12 @@ def compiled(device: torch.device) -> dict[str, Any] | None:
             module = _done(driver.cuModuleLoadData(code))
         return {name: _done(driver.cuModuleGetFunction(module, name.encode())) for name in _KERNELS}
     except (ImportError, RuntimeError) as error:
-        log.warning("%s paints without our kernels, at half the speed (%s)", device, error)
+        log.warning(
+            "%s paints at half the speed, for its kernels cannot be compiled (%s); they need cuda-bindings and "
+            "nvidia-cuda-nvrtc, which torch brings on Linux and pip installs elsewhere",
+            device,
+            error,
+        )
         return None
 
 
