@@ -195,7 +195,7 @@ def _put(static: Tensor, given: Tensor) -> None:
 def install(pipeline: Any, device: torch.device, asked: str) -> Graphs | None:
     """Puts the engine behind the `forward` of the U-Net and the text encoders. None if it is to be eager."""
     unet = pipeline.unet
-    kernels.compiled(device)
+    kernels.compiled(device)  # now, and not while the first request waits
     rewrite(unet, pipeline.vae)
     if asked == "eager":
         return None
