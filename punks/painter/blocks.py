@@ -48,7 +48,7 @@ def _upsample(self: Any, x: Tensor, *_size: Any) -> Tensor:
 
 
 def _resnet(self: Any, x: Tensor, temb: Tensor | None = None) -> Tensor:
-    """(N, C, H, W), (N or 1, D) -> (N, C', H, W)."""
+    """(N, C, H, W), (N or more, D) -> (N, C', H, W)."""
     hidden = functional.conv2d(group_norm(x, self.norm1, silu=True), self.conv1.weight, padding=1)
     shift = None if temb is None else self.time_emb_proj(temb)
     hidden = group_norm(hidden, self.norm2, bias=self.conv1.bias, shift=shift, silu=True)
