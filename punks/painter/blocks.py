@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from punks.painter.kernels import add, geglu, group_norm, layer_norm, upsample
+from punks.painter.kernels import add, concatenate, geglu, group_norm, layer_norm, upsample
 
 
 def rewrite(unet: Any, vae: Any) -> None:
@@ -26,6 +27,8 @@ def rewrite(unet: Any, vae: Any) -> None:
         ResnetBlock2D: _resnet,
         Transformer2DModel: _transformer,
         Upsample2D: _upsample,
+        CrossAttnUpBlock2D: _up,
+        UpBlock2D: _up,
         nn.Conv2d: _convolution,
     }
     for model in (unet, vae.encoder, vae.decoder):
@@ -57,6 +60,26 @@ def _resnet(self: Any, x: Tensor, temb: Tensor | None = None) -> Tensor:
     return add(functional.conv2d(hidden, self.conv2.weight, padding=1), self.conv2.bias, x)
 
 
+def _up(
+    self: Any,
+    hidden_states: Tensor,
+    res_hidden_states_tuple: tuple[Tensor, ...],
+    temb: Tensor,
+    encoder_hidden_states: Tensor | None = None,
+    **_options: Any,
+) -> Tensor:
+    """(N, C, H, W), what was left on the way down -> (N, C', H or 2H, W or 2W)."""
+    attentions = getattr(self, "attentions", [None] * len(self.resnets))
+    for resnet, attention, left in zip(self.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
+        joined = concatenate(hidden_states, left)
+        hidden_states = resnet(joined, temb)
+        if attention is not None:
+            hidden_states = attention(hidden_states, encoder_hidden_states)[0]
+    for upsampler in self.upsamplers or ():
+        hidden_states = upsampler(hidden_states)
+    return hidden_states
+
+
 def _transformer(self: Any, x: Tensor, encoder_hidden_states: Tensor, **_options: Any) -> tuple[Tensor]:
     """(N, C, H, W), words (M, L, D) -> (M, C, H, W): the pictures stand for both halves of guidance where M is 2N.
 
@@ -68,7 +91,7 @@ def _transformer(self: Any, x: Tensor, encoder_hidden_states: Tensor, **_options
     for block, late in zip(self.transformer_blocks, self.late, strict=True):
         for attention, norm, bias in ((block.attn1, block.norm1, late[0]), (block.attn2, block.norm2, late[1])):
             if attention.is_cross_attention and len(hidden) < len(words):
-                hidden, x = torch.cat([hidden, hidden]), torch.cat([x, x])
+                hidden, x = torch.cat([hidden] * 2), _pictures(torch.cat([_rows(x)] * 2), x)
             _add_product(hidden, _attention(attention, layer_norm(hidden, norm, bias), words), attention.to_out[0])
         wide = block.ff.net[0].proj(layer_norm(hidden, block.norm3, late[2]))
         _add_product(hidden, geglu(wide), block.ff.net[2])

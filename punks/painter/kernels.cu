@@ -156,6 +156,8 @@ extern "C" __global__ void __launch_bounds__(512, 2)
   extern __shared__ float2 norms[];
   const int n = blockIdx.y, width = 8 * vectors / groups;
   const int vector = threadIdx.x % vectors, lane = threadIdx.x / vectors;
+  const Eight more = added(bias, shift, stride, n, vector);
+  const uint4 scale = weight[vector], rest = offset[vector];
   for (int group = threadIdx.x / 32; group < groups; group += blockDim.x / 32) {
     const float2 *mine = statistics + (n * groups + group) * shares;
     float2 seen[4];
@@ -182,8 +184,7 @@ extern "C" __global__ void __launch_bounds__(512, 2)
   const int group = vector * 8 / width, begin = blockIdx.x * part + lane;
   const size_t first = (size_t)n * places * vectors + vector;
   normalize(x + first, y + first, vectors, begin, lanes, min(((int)blockIdx.x + 1) * part, places),
-            added(bias, shift, stride, n, vector), read(weight + vector), read(offset + vector), norms, group,
-            (group + 1) * width - vector * 8, silu);
+            more, unpacked(scale), unpacked(rest), norms, group, (group + 1) * width - vector * 8, silu);
 }
 
 // The same in one, where places are few. Grid (sets, pictures), a set being up to four groups, `width` vectors wide. A
@@ -200,6 +201,7 @@ extern "C" __global__ void __launch_bounds__(512, 2)
   const size_t first = (size_t)n * places * vectors + vector;
   Eight sum = {}, square = {};
   const Eight more = added(bias, shift, stride, n, vector);
+  const uint4 scale = weight[vector], rest = offset[vector];
   sum_up(x + first, vectors, lane, lanes, end, more, sum, square);
   const int group = column * 8 / channels, border = (group + 1) * channels - column * 8;
   float2 low = {}, high = {};
@@ -225,8 +227,8 @@ extern "C" __global__ void __launch_bounds__(512, 2)
     if (at == 0) norms[warp] = make_float2(mean, rsqrtf(fmaxf(squares - total * mean, 0) / count + eps));
   }
   __syncthreads();
-  normalize(x + first, y + first, vectors, lane, lanes, end, more, read(weight + vector), read(offset + vector), norms,
-            group, border, silu);
+  normalize(x + first, y + first, vectors, lane, lanes, end, more, unpacked(scale), unpacked(rest), norms, group, border,
+            silu);
 }
 
 // y, of twice the height and width: each place four times. `count` vectors of y.
@@ -237,6 +239,15 @@ extern "C" __global__ void upsample(int count, const uint4 *__restrict__ x, uint
   const int vector = at % vectors, place = at / vectors, column = place % (2 * width), row = place / (2 * width);
   const int picture = row / (2 * height);
   y[at] = x[(((size_t)picture * height + row % (2 * height) / 2) * width + column / 2) * vectors + vector];
+}
+
+// y = each row of x, `wide` vectors of it, before that of other. `count` vectors of y.
+extern "C" __global__ void concatenate(int count, const uint4 *__restrict__ x, const uint4 *__restrict__ other,
+                                       uint4 *__restrict__ y, int vectors, int wide) {
+  const int at = blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= count) return;
+  const int vector = at % vectors, row = at / vectors;
+  y[at] = vector < wide ? x[row * wide + vector] : other[row * (vectors - wide) + vector - wide];
 }
 
 // y = x + other, if there is one, + bias of the channels.
@@ -264,21 +275,30 @@ extern "C" __global__ void layer_norm(const uint4 *__restrict__ x, const uint4 *
   const int row = (blockIdx.x * blockDim.x + threadIdx.x) / lanes, lane = threadIdx.x % lanes;
   const bool here = row < rows;
   const size_t first = (size_t)row * vectors;
-  Eight values[5];
-  float mean = 0, variance = 0;
+  uint4 raw[5], raw_shift[5], raw_weight[5], raw_offset[5];
 #pragma unroll
   for (int part = 0; part < 5; part++) {
     const int vector = part * lanes + lane;
     if (here && vector < vectors) {
-      values[part] = read(x + first + vector);
-      const Eight more = read(shift + vector);
+      raw[part] = x[first + vector];
+      raw_shift[part] = shift[vector];
+      raw_weight[part] = weight[vector];
+      raw_offset[part] = offset[vector];
+    }
+  }
+  Eight values[5];
+  float mean = 0, variance = 0;
+#pragma unroll
+  for (int part = 0; part < 5; part++)
+    if (here && part * lanes + lane < vectors) {
+      values[part] = unpacked(raw[part]);
+      const Eight more = unpacked(raw_shift[part]);
 #pragma unroll
       for (int i = 0; i < 8; i++) {
         values[part].of[i] += more.of[i];
         mean += values[part].of[i];
       }
     }
-  }
   mean = over_lanes(mean, lanes) / (8 * vectors);
 #pragma unroll
   for (int part = 0; part < 5; part++)
@@ -291,7 +311,7 @@ extern "C" __global__ void layer_norm(const uint4 *__restrict__ x, const uint4 *
   for (int part = 0; part < 5; part++) {
     const int vector = part * lanes + lane;
     if (here && vector < vectors) {
-      const Eight by = read(weight + vector), plus = read(offset + vector);
+      const Eight by = unpacked(raw_weight[part]), plus = unpacked(raw_offset[part]);
 #pragma unroll
       for (int i = 0; i < 8; i++) values[part].of[i] = (values[part].of[i] - mean) * scale * by.of[i] + plus.of[i];
       write(y + first + vector, values[part]);

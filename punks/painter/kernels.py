@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 log = logging.getLogger(__name__)
-_KERNELS = ("group_statistics", "group_norm", "small_group_norm", "upsample", "add", "layer_norm", "geglu")
 _CTYPES: dict[type, Any] = {int: ctypes.c_int, float: ctypes.c_float}
 
 
@@ -39,8 +38,8 @@ def binary(architecture: str) -> bytes:
 
 
 @functools.cache
-def compiled(device: torch.device) -> dict[str, Any] | None:
-    """The kernels for this GPU; None, and a line in the log, where they cannot be compiled."""
+def compiled(device: torch.device) -> Any:
+    """The module of the kernels for this GPU; None, and a line in the log, where they cannot be compiled."""
     try:
         from cuda.bindings import driver
 
@@ -48,8 +47,7 @@ def compiled(device: torch.device) -> dict[str, Any] | None:
         code = binary(f"sm_{major}{minor}")
         with torch.cuda.device(device):
             torch.cuda.synchronize()  # whatever came before, the device has a context now
-            module = _done(driver.cuModuleLoadData(code))
-        return {name: _done(driver.cuModuleGetFunction(module, name.encode())) for name in _KERNELS}
+            return _done(driver.cuModuleLoadData(code))
     except (ImportError, RuntimeError) as error:
         log.warning(
             "%s paints at half the speed, for its kernels cannot be compiled (%s); they need cuda-bindings and "
@@ -117,6 +115,19 @@ def add(x: Tensor, bias: Tensor, other: Tensor | None = None) -> Tensor:
     return y
 
 
+def concatenate(x: Tensor, other: Tensor) -> Tensor:
+    """The channels of both. (N, C, H, W), (N, D, H, W) -> (N, C + D, H, W)."""
+    n, channels, height, width = x.shape
+    both = channels + other.shape[1]
+    if channels % 8 or not _served(x, both):
+        return torch.cat([x, other], dim=1)
+    x = x.contiguous(memory_format=torch.channels_last)
+    other = other.contiguous(memory_format=torch.channels_last)
+    y = x.new_empty(n, height, width, both).permute(0, 3, 1, 2)
+    _launch_each("concatenate", y, x, other, y, both // 8, channels // 8)
+    return y
+
+
 def upsample(x: Tensor) -> Tensor:
     """Each place four times. (N, C, H, W) -> (N, C, 2H, 2W)."""
     n, channels, height, width = x.shape
@@ -170,7 +181,7 @@ def _launch(
     from cuda.bindings import driver
 
     device = next(one.device for one in given if isinstance(one, Tensor))
-    function = (compiled(device) or {})[name]
+    function = _done(driver.cuModuleGetFunction(compiled(device), name.encode()))
     values = tuple(one.data_ptr() if isinstance(one, Tensor) else one or 0 for one in given)
     types = tuple(_CTYPES.get(type(one), ctypes.c_void_p) for one in given)
     with torch.cuda.device(device):
