@@ -16,6 +16,8 @@ from punks.lora.file import read_header
 from punks.lora.slot import LoraSlot
 from punks.variants import VARIANTS
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
 
 def load(folder: Path, name: str) -> Any:
     return DiffusionPipeline.from_pretrained(folder / name, variant="fp16", dtype=torch.float32)
@@ -29,7 +31,7 @@ def base(request: pytest.FixtureRequest, tiny_weights: Path) -> tuple[Any, Path]
 
 
 def weights_of(pipeline: Any) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in kohya_names(pipeline).items()}
+    return {name: weight.detach().cpu().clone() for name, weight in kohya_names(pipeline).items()}
 
 
 def test_sd15_has_all_264_modules_and_sdxl_both_encoders(tiny_weights: Path):
@@ -43,8 +45,9 @@ def test_sd15_has_all_264_modules_and_sdxl_both_encoders(tiny_weights: Path):
     assert "lora_unet_input_blocks_8_1_transformer_blocks_1_attn2_to_k" in names
 
 
-def test_fused_weights_are_w_plus_scaled_b_a(base: tuple[Any, Path]):
-    pipeline, path = base
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_fused_weights_are_w_plus_scaled_b_a(base: tuple[Any, Path], device: str):
+    pipeline, path = base[0].to(device), base[1]
     before, tensors = weights_of(pipeline), load_file(path)
     LoraSlot(pipeline).fuse(path, 0.7)
     after = weights_of(pipeline)

@@ -76,7 +76,7 @@ class LoraSlot:
             if name not in self._pristine:
                 self._pristine[name] = weight.to(self._at, copy=True)
             there = weight.device
-            delta = (up.to(there).float() @ down.to(there).float()).view_as(weight)
+            delta = _product(up.to(there), down.to(there)).view_as(weight)
             torch.add(self._pristine[name].to(there), delta, alpha=scale * ratio, out=weight)
 
     def _factors(self, identity: object, path: Path) -> Factors:
@@ -104,6 +104,13 @@ class LoraSlot:
             rank = down.shape[0]
             factors[name] = (up.flatten(1), down.flatten(1), alpha.get(name, rank) / rank)
         return factors
+
+
+def _product(up: Tensor, down: Tensor) -> Tensor:
+    """B @ A, in float32."""
+    if up.is_cuda and torch.version.cuda and up.dtype == down.dtype in (torch.float16, torch.bfloat16):
+        return torch.mm(up, down, out_dtype=torch.float32)  # by tensor cores, which add in float32
+    return up.float() @ down.float()
 
 
 def _nbytes(factors: Factors) -> int:
