@@ -153,6 +153,7 @@ KERNELS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "add": lambda x, bias: kernels.add(x, bias, x.flip(0)),
     "bias": kernels.add,
     "upsample": lambda x, _: kernels.upsample(x),
+    "concatenate": lambda x, _: kernels.concatenate(x, x[:, :16].flip(0)),
     "group norm": lambda x, bias: kernels.group_norm(x, norm_of(x, torch.nn.GroupNorm(4, len(bias))), silu=False),
     "shifted group norm": lambda x, bias: kernels.group_norm(
         x, norm_of(x, torch.nn.GroupNorm(4, len(bias))), bias=bias, shift=torch.stack([bias, -bias]), silu=True
