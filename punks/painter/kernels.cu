@@ -183,8 +183,8 @@ extern "C" __global__ void __launch_bounds__(512, 2)
   if (lane >= lanes) return;
   const int group = vector * 8 / width, begin = blockIdx.x * part + lane;
   const size_t first = (size_t)n * places * vectors + vector;
-  normalize(x + first, y + first, vectors, begin, lanes, min(((int)blockIdx.x + 1) * part, places),
-            more, unpacked(scale), unpacked(rest), norms, group, (group + 1) * width - vector * 8, silu);
+  normalize(x + first, y + first, vectors, begin, lanes, min(((int)blockIdx.x + 1) * part, places), more,
+            unpacked(scale), unpacked(rest), norms, group, (group + 1) * width - vector * 8, silu);
 }
 
 // The same in one, where places are few. Grid (sets, pictures), a set being up to four groups, `width` vectors wide. A
@@ -227,8 +227,8 @@ extern "C" __global__ void __launch_bounds__(512, 2)
     if (at == 0) norms[warp] = make_float2(mean, rsqrtf(fmaxf(squares - total * mean, 0) / count + eps));
   }
   __syncthreads();
-  normalize(x + first, y + first, vectors, lane, lanes, end, more, unpacked(scale), unpacked(rest), norms, group, border,
-            silu);
+  normalize(x + first, y + first, vectors, lane, lanes, end, more, unpacked(scale), unpacked(rest), norms, group,
+            border, silu);
 }
 
 // y, of twice the height and width: each place four times. `count` vectors of y.
@@ -268,7 +268,7 @@ extern "C" __global__ void add(int count, const uint4 *__restrict__ x, const uin
 }
 
 // y = the layer norm of x + shift, of the channels. A row is taken by `lanes` threads, a power of two up to 32, each
-// up to five vectors.
+// up to five vectors; all that is read is under way before any of it is needed.
 extern "C" __global__ void layer_norm(const uint4 *__restrict__ x, const uint4 *__restrict__ shift,
                                       const uint4 *__restrict__ weight, const uint4 *__restrict__ offset,
                                       uint4 *__restrict__ y, int rows, int vectors, int lanes, float eps) {
