@@ -75,6 +75,9 @@ def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
         ("a.jsonl", '{"prompt": "x", "colour": 3}\n', "did you mean colors?"),
         ("a.txt", "lady\n", "give a .csv or .jsonl file"),
         ("a.csv", "prompt\n", "there is no row in it"),
+        ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "column: 'prompt' is not allowed; two columns have this name"),
+        ("a.csv", "\nprompt\nlady\n", "its first line is empty; begin with the names of the columns"),
+        ("a.csv", 'prompt,seed\n"lady, red hair,1\nlad,2\n', "the row that begins in line 2 cannot be read as CSV"),
         ("a.jsonl", "\n\n", "there is no row in it"),
         ("none/a.csv", None, "cannot be read"),
     ],
@@ -110,12 +113,19 @@ def test_a_row_that_is_wrong_says_so_and_the_others_are_fine(tmp_path: Path, row
 
 
 def test_csv_rows_that_are_wrong(tmp_path: Path):
-    (tmp_path / "a.csv").write_bytes(b"prompt,template\nlady,maybe\nlad,yes,more\nl\xffd,\nlad,yes\n")
+    (tmp_path / "a.csv").write_bytes(b"prompt,template\nlady,yes,more\nlady,maybe\nl\xffd,\nlad,yes\n")
     errors = [job.error for job in read_jobs(tmp_path / "a.csv", {"variant": "tiny"})]
-    assert "template: 'maybe'" in errors[0]
-    assert "more cells than there are columns" in errors[1]
+    assert "more cells than there are columns; quote a text with commas" in errors[0]
+    assert "template: 'maybe'" in errors[1]
     assert "characters that no text may hold" in errors[2]
     assert errors[3] == ""
+
+
+def test_a_quote_left_open_is_named_with_its_row_wherever_it_is(tmp_path: Path):
+    path = written(tmp_path / "a.csv", 'prompt,seed\nlady,1\n"two\nlines",2\n"lady, red hair,3\nlad,4\n')
+    jobs = read_jobs(path, {"variant": "tiny"})
+    with pytest.raises(BatchError, match="line 5 cannot be read as CSV"):
+        len(jobs)
 
 
 def test_a_row_may_start_from_a_picture_beside_the_file(tmp_path: Path):

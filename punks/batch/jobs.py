@@ -85,7 +85,9 @@ def jobs_of(recipes: Iterable[Recipe]) -> list[Job]:
 
 
 def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
-    """The jobs in a .csv or .jsonl file. Raises RecipeError on a column that no recipe has, BatchError on no rows."""
+    """The jobs in a .csv or .jsonl file. Raises RecipeError on a column that no recipe has or that is there twice,
+    BatchError on no rows.
+    """
     match path.suffix.lower():
         case ".csv":
             rows, parse = _csv_rows, _csv_row
@@ -98,7 +100,7 @@ def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
         raise BatchError(f"{path}: there is no row in it")
     try:
         # a name that is wrong here is wrong in every row
-        check_columns(first if path.suffix.lower() == ".csv" else parse(first))
+        check_columns((name for name in first if name is not None) if parse is _csv_row else parse(first))
     except RecipeError as error:
         if error.field == "column":
             raise
@@ -144,10 +146,23 @@ def check_columns(names: Iterable[str]) -> None:
 def _csv_rows(path: Path) -> Iterator[Any]:
     # what is no UTF-8 spoils its own row only: a recipe refuses the lone surrogates
     with _opened(path) as file:
+        # strict, or a quote that is not closed takes all that follows
+        reader, line = csv.DictReader(file, strict=True), 0
         try:
-            yield from csv.DictReader(file)
+            names = list(reader.fieldnames or [])
+            if twice := next((name for name in names if name and names.count(name) > 1), ""):
+                raise RecipeError("column", twice, "two columns have this name; leave one out")
+            if not names and any(file):
+                raise BatchError(f"{path}: its first line is empty; begin with the names of the columns")
+            line = reader.line_num
+            for row in reader:
+                yield row
+                line = reader.line_num
         except csv.Error as error:
-            raise BatchError(f"{path}: cannot be read as CSV ({error})") from error
+            raise BatchError(
+                f"{path}: the row that begins in line {line + 1} cannot be read as CSV ({error}); "
+                "a quote that opens a text has to close it, and one inside is written twice"
+            ) from error
 
 
 def _csv_row(row: Any) -> Row:
