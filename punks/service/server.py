@@ -43,6 +43,7 @@ def server(
         "COG_PREDICT_TYPE_STUB": f"{ROOT / 'predict.py'}:Predictor",
         "PORT": str(port),
         "PUNKS_VARIANT": variant,
+        "TMPDIR": str(folder / "tmp"),  # where what a worker that is killed leaves goes with the folder
         "HF_HUB_OFFLINE": "1",
         **(extra or {}),
     }
@@ -50,6 +51,7 @@ def server(
         [sys.executable, "-m", "punks.service.schema"], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
     )
     (folder / ".cog").mkdir()
+    (folder / "tmp").mkdir(exist_ok=True)
     (folder / ".cog/openapi_schema.json").write_bytes(schema.stdout)
     serve = [sys.executable, "-m", "cog.server.http", "--host", host, *options]
     # a session of its own: one signal reaches the server and the worker that it starts, and nothing else
