@@ -1,5 +1,6 @@
 """PNG and lossless WebP files that carry their recipe, written whole or not at all."""
 
+import contextlib
 import functools
 import json
 import secrets
@@ -88,7 +89,7 @@ def write_webp(image: Image.Image, path: Path, recipe: Recipe | None = None) -> 
 
 
 def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".punk.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             save(file)
@@ -96,7 +97,8 @@ def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         raise ImageError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error that counts was said
+            part.unlink(missing_ok=True)
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -157,6 +157,12 @@ def test_a_palette_file_is_a_palette(capsys: pytest.CaptureFixture[str]):
         assert {color for _, color in image.getcolors()} <= {(255, 0, 0), (0, 0, 255)}
 
 
+def test_the_longest_name_that_a_system_takes_is_written(tmp_path: Path):
+    path = tmp_path / f"{'a' * 251}.png"
+    write_png(Image.new("RGB", (24, 24)), path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_failed_write_leaves_nothing(tmp_path: Path):
     folder = tmp_path / "punk.png"
     folder.mkdir()
