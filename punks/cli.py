@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         _refuse(args.parser, unknown)
     try:
-        return args.run(args)
+        code = args.run(args)
+        if sys.stdout:
+            sys.stdout.flush()  # what cannot be written is an error now, not one of Python's own at its end
     except RecipeError as error:
         print(f"punks: {error}", file=sys.stderr)
         return USAGE
@@ -51,7 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("punks: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # whoever read our output has left; Python would complain once more while it closes stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left
+        _close_stdout()
         return FAILURE
+    except OSError as error:  # a folder that may not be entered, a full disk behind stdout
+        print(f"punks: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        _close_stdout()
+        return FAILURE
+    return code
+
+
+def _close_stdout() -> None:
+    """Says what still can be said: what is left Python would try once more at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

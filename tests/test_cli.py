@@ -1,6 +1,7 @@
 """The command line as a user meets it, in a process of its own where that matters."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -214,16 +215,35 @@ def test_version_and_no_command():
     assert punks().returncode == 2
 
 
-def test_a_reader_who_leaves_is_no_traceback():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_leaves_is_no_traceback(unbuffered: str):
     process = subprocess.Popen(
-        [sys.executable, "-m", "punks", "weights"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "punks", "weights"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
     )
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     with process.stderr:
-        assert "Traceback" not in process.stderr.read()
-    process.wait(timeout=60)
+        assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_the_output_is_said_once():
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "punks", "traits"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "punks: output: No space left on device\n")
+
+
+def test_what_the_system_refuses_is_no_traceback(capsys: pytest.CaptureFixture[str]):
+    assert main(["snap", "a" * 300, "-o", "out"]) == 1
+    assert capsys.readouterr().err.startswith("punks: aaa")
 
 
 def test_ctrl_c_leaves_no_half_written_file(tiny_weights: Path, tmp_path: Path):
