@@ -215,3 +215,9 @@ def test_a_variant_without_a_record_is_compared_by_its_file(tiny_weights: Path):
     path = tiny_weights / "tiny/lora/tiny.safetensors"
     found = inspected(path, "--against", "tiny")
     assert (found["base"], found["differences"]) == ("tiny", [])
+
+
+def test_a_file_of_one_variant_is_no_epoch_of_another_that_it_is_compared_with(perfect: Path):
+    for other in ("sdxl-current", "demo"):
+        found = inspected(perfect, "--against", other)
+        assert not [each for each in found["warnings"] if "its name says" in each or "is served at epoch" in each]

@@ -77,6 +77,8 @@ def inspect(file: LoraFile, against: Other | None = None, *, whole: bool = False
     if against is None and claim:
         against = other_variant(claim[0])
     row = against.row if against else None
+    if claim and claim[0] != row:
+        claim = None  # its name says nothing of the variant that it is compared with
     base, refusal = _base(file, row)
     if not refusal and not all(map(math.isfinite, [*alphas.values(), *(each.mean for each in measured)])):
         refusal = "it holds values that are not finite; the training diverged, or the file is damaged"
