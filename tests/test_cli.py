@@ -141,6 +141,13 @@ def test_a_failure_exits_with_1_and_says_the_way_out(args: list[str], said: str,
     assert not list(Path().iterdir())
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder where not even root can write")
+def test_a_folder_that_takes_no_file_is_said_before_weights_are_asked_for(capsys: pytest.CaptureFixture[str]):
+    for output in ("/proc", "/proc/punk.png"):
+        assert paint("lady", "--variant", "sd15-perfect", "-o", output) == 1
+        assert capsys.readouterr().err.startswith("punks: /proc: cannot be written (")
+
+
 def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.CaptureFixture[str]):
     with socket.create_server(("127.0.0.1", 0)) as other:
         for port, why in ((other.getsockname()[1], "in use"), (99999, "0-65535")):

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Paints, writes each picture as soon as it is done, and says where it is."""
     recipes = _recipe(args).outputs(args.num_outputs)
     paths = _output_paths(args.output, recipes)
+    require_writable(paths[0].parent)
 
     from tqdm import tqdm
 
@@ -195,6 +197,15 @@ def _output_paths(output: Path | None, recipes: list[Recipe]) -> list[Path]:
             return [output]
         return [output.with_stem(f"{output.stem}-{_seeds(recipe)}") for recipe in recipes]
     return [_free(folder or Path(), f"punk-{_seeds(recipe)}") for recipe in recipes]
+
+
+def require_writable(folder: Path) -> None:
+    """Raises ImageError where no file can be written; it is tried with one that has no name."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ImageError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
 def _seeds(recipe: Recipe) -> str:
