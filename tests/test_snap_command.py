@@ -38,11 +38,11 @@ def test_folders_globs_and_files(folder: Path) -> None:
 
 def test_nothing_is_overwritten_silently(folder: Path) -> None:
     before = (folder / "a.png").read_bytes()
-    for target in (folder, folder / "b.png"):
-        with pytest.raises(RecipeError, match="exists"):
-            punks_snap(folder / "a.png", "-o", target)
-    with pytest.raises(RecipeError):
-        punks_snap(folder / "a.png", "-o", folder / "a.png", "--force")
+    with pytest.raises(RecipeError, match="exists"):
+        punks_snap(folder / "a.png", "-o", folder / "b.png")
+    for target in (folder, folder / "a.png"):
+        with pytest.raises(RecipeError, match="it is the picture to restore; use another"):
+            punks_snap(folder / "a.png", "-o", target, "--force")
     assert (folder / "a.png").read_bytes() == before
     assert punks_snap(folder / "a.png", "-o", folder / "b.png", "--force") == 0
 

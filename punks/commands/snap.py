@@ -88,6 +88,8 @@ def _targets(files: list[Path], output: Path, *, force: bool) -> dict[Path, Path
     if len(set(targets.values())) < len(files):
         raise RecipeError("output", str(output), "two pictures have the same name; give them one folder at a time")
     for path, target in targets.items():
-        if target.exists() and (not force or target.resolve() == path.resolve()):
+        if target.resolve() == path.resolve():
+            raise RecipeError("output", str(target), "it is the picture to restore; use another name or folder")
+        if target.exists() and not force:
             raise RecipeError("output", str(target), "it exists; another folder, or --force to overwrite")
     return targets
