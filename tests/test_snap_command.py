@@ -65,3 +65,13 @@ def test_impossible_wishes(folder: Path) -> None:
             punks_snap(folder / "a.png", "-o", folder / "out.png", *words)
     with pytest.raises(RecipeError, match="folder"):
         punks_snap(folder, "-o", folder / "out.png")
+
+
+def test_an_output_that_is_neither_a_png_nor_a_folder_is_refused(folder: Path) -> None:
+    (folder / "file").touch()
+    for name in ("out.jpg", "out.WEBP", "file"):
+        with pytest.raises(RecipeError, match=r"use a file name that ends in \.png, or a folder"):
+            punks_snap(folder / "a.png", "-o", folder / name)
+    assert not (folder / "out.jpg").exists()
+    assert punks_snap(folder / "a.png", "-o", folder / "v1.2") == 0
+    assert (folder / "v1.2" / "a.png").is_file()

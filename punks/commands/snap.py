@@ -79,10 +79,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _targets(files: list[Path], output: Path, *, force: bool) -> dict[Path, Path]:
+    from punks.pictures import SUFFIXES
+
     if output.suffix.lower() == ".png" and not output.is_dir():
         if len(files) > 1:
             raise RecipeError("output", str(output), f"a folder, for {len(files)} pictures")
         targets = {files[0]: output}
+    elif not output.is_dir() and (output.exists() or output.suffix.lower() in SUFFIXES):
+        raise RecipeError("output", str(output), "use a file name that ends in .png, or a folder")
     else:
         targets = {path: output / f"{path.stem}.png" for path in files}
     if len(set(targets.values())) < len(files):
