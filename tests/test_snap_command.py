@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from punks.commands import snap as command
-from punks.errors import RecipeError
+from punks.errors import ImageError, RecipeError
 from punks.pictures import open_picture
 
 
@@ -57,6 +57,14 @@ def test_failures_are_listed_and_the_rest_is_done(folder: Path, capsys: pytest.C
     said = capsys.readouterr().err
     for word in ("c.png: not a picture", "d.png: 512x400", "e.png: no 24x24 grid"):
         assert word in said
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder where not even root can write")
+def test_a_folder_that_takes_no_file_is_said_before_any_is_restored(folder: Path) -> None:
+    inside = folder / "a.png"
+    for output, where in (("/proc", "/proc"), ("/proc/new/out.png", "/proc"), (inside / "out", inside)):
+        with pytest.raises(ImageError, match=f"{where}: cannot be written"):
+            punks_snap(inside, "-o", output)
 
 
 def test_impossible_wishes(folder: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from punks.commands.generate import require_writable
 from punks.errors import ImageError, RecipeError
 
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError("dither", True, "give the palette to dither with")
     files = find_pictures(args.pictures)
     targets = _targets(files, args.output, force=args.force)
+    folder = targets[files[0]].parent
+    require_writable(next(one for one in (folder, *folder.parents) if one.exists()))
     failed: list[str] = []
 
     def restore(path: Path) -> PixelArt | None:
