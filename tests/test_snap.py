@@ -232,6 +232,17 @@ def test_pictures_without_a_grid_have_none() -> None:
     assert not snap(Image.new("RGB", (512, 512), "teal")).has_grid
 
 
+@pytest.mark.parametrize("grid", [24, 32])
+def test_a_pixel_a_cell_is_a_grid(grid: int) -> None:
+    rng = np.random.default_rng(1)
+    art, soft = (rng.integers(0, 256, (side, side, 3), np.uint8) for side in (grid, 7))
+    for picture in (art, np.asarray(Image.fromarray(soft).resize((grid, grid))), np.full((grid, grid, 3), 9, np.uint8)):
+        found = snap(Image.fromarray(picture), grid=grid)
+        assert found.has_grid
+        assert np.array_equal(found.cells, picture)
+    assert not snap(Image.fromarray(soft).resize((grid + 1, grid + 1)), grid=grid).has_grid
+
+
 def test_a_moved_grid_is_found() -> None:
     cells = portrait()
     moved = Image.new("RGB", (512, 512), (99, 133, 150))

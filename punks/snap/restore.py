@@ -91,7 +91,8 @@ def snap(
     if colors is not None:
         owner, shades = _cap(owner, shades, colors)
     art = shades[owner].reshape(grid, grid, 3)
-    sure = _confidence(found.share, flatness(blocks))
+    # of one pixel a cell nothing is between cells or inside them to measure, and no other grid is possible
+    sure = 1.0 if picture.width == grid else _confidence(found.share, flatness(blocks))
     return _finish(art, whole, clear.reshape(grid, grid), fill, background, sure, found.drift)
 
 
