@@ -72,13 +72,17 @@ def require(variant: Variant, epoch: int) -> None:
     if not absent:
         return
     more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-    if variant.embedded:
+    present = epochs_present(variant)
+    here = f"epochs that are here: {', '.join(map(str, present))}"
+    if variant.embedded and variant.epoch in present and absent == [lora_path(variant, epoch)]:
+        way = f"not every epoch is in the repository; {here}"
+    elif variant.embedded:
         way = "it is part of the repository: `git checkout weights/demo` brings it back"
     else:
         option = "" if epoch == variant.epoch else f" --epoch {epoch}"
         way = f"get it with `script/download-weights {variant.name}{option}`"
-        if present := epochs_present(variant):
-            way += f"; epochs that are here: {', '.join(map(str, present))}"
+        if present:
+            way += f"; {here}"
     raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
 
 
