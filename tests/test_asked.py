@@ -109,6 +109,9 @@ def test_variations_of_one_seed_are_painted_and_named(tmp_path: Path, capsys: py
     assert [(one["seed"], one["recipe"]["vary_seed"]) for one in facts] == [(7, 8), (7, 9)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["punk-7-8.png", "punk-7-9.png"]
     assert (tmp_path / "punk-7-8.png").read_bytes() != (tmp_path / "punk-7-9.png").read_bytes()
+    again = ["generate", "--recipe", str(tmp_path / "punk-7-8.png"), "--vary-seed", "9", "-o", str(tmp_path / "9.png")]
+    assert main(again) == 0
+    assert (tmp_path / "9.png").read_bytes() == (tmp_path / "punk-7-9.png").read_bytes()
     with pytest.raises(RecipeError, match=r"vary: 0\.2 is not allowed; a painting that starts from a picture"):
         recipe(vary=0.2, image="0" * 64)
 

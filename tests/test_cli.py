@@ -107,6 +107,8 @@ def test_a_name_of_our_own_never_replaces_a_file():
         (["lady", "--palette", "prompt"], "palette: 'prompt' is not allowed"),
         (["lady", "--palette", "#12"], "palette: '#12' is not allowed"),
         (["lady", "--background", "blau"], "background: 'blau' is not allowed"),
+        (["lady", "--vary-seed", "3"], "--vary-seed goes with --vary"),
+        (["lady", "--strength", "0.3"], "--strength goes with --image"),
         (["lady", "-o", "punk.jpg"], "use a file name that ends in .png"),
     ],
 )

@@ -63,7 +63,12 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Paints, writes each picture as soon as it is done, and says where it is."""
-    recipes = _recipe(args).outputs(args.num_outputs)
+    recipe = _recipe(args)
+    if args.vary_seed is not None and recipe.vary == 0:
+        args.usage_error("--vary-seed goes with --vary")
+    if args.prompt_strength is not None and recipe.image is None:
+        args.usage_error("--strength goes with --image")
+    recipes = recipe.outputs(args.num_outputs)
     paths = _output_paths(args.output, recipes)
     require_writable(paths[0].parent)
 
