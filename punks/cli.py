@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _close_stdout() -> None:
     """Says what still can be said: what is left Python would try once more at its end, and complain."""
     try:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -242,6 +242,19 @@ def test_a_reader_who_leaves_is_no_traceback(unbuffered: str):
     assert process.wait(timeout=60) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["inspect", Path(__file__).parent.parent / "weights/demo/lora/punks_demo.safetensors"], ""),
+        (["snap", "a" * 300, "-o", "out"], f"punks: {'a' * 300}: File name too long\n"),
+    ],
+)
+def test_a_closed_output_is_no_traceback(words: list[str | Path], said: str):
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "punks", *words]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1 if said else 0, said)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_behind_the_output_is_said_once():
     environment = os.environ | {"PYTHONUNBUFFERED": ""}

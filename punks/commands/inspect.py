@@ -70,8 +70,12 @@ def run(args: argparse.Namespace) -> int:
 def _printable(text: str) -> str:
     """Without what a hostile header could do to a terminal, and in what stdout can say."""
     plain = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
-    encoding = sys.stdout.encoding or "ascii"
-    return plain.encode(encoding, "replace").decode(encoding)
+    return plain.encode(_encoding(), "replace").decode(_encoding())
+
+
+def _encoding() -> str:
+    """What stdout can say; nothing is asked of one that is closed."""
+    return getattr(sys.stdout, "encoding", None) or "ascii"
 
 
 def _json(found: "Inspection") -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _chart(found: "Inspection") -> list[str]:
     from punks.inspection.strengths import bars
 
     try:
-        "█▏".encode(sys.stdout.encoding or "ascii")
+        "█▏".encode(_encoding())
         unicode = True
     except UnicodeEncodeError:
         unicode = False
