@@ -203,6 +203,14 @@ def test_the_command_as_it_is_read(perfect: Path):
             assert part in said
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "punks", "inspect", tmp_path / "pipe"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr == f"punks: {tmp_path / 'pipe'} is not a regular file; save it as one\n"
+
+
 @pytest.mark.parametrize("against", ["sd15", "absent.safetensors"])
 def test_what_it_cannot_compare_with_is_a_usage_error(against: str, perfect: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:

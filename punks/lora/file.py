@@ -154,6 +154,8 @@ def read_header(path: Path) -> LoraFile:
     """The header of a safetensors file; raises LoraError if it is none, or is cut short."""
     if path.is_dir():
         raise LoraError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise LoraError(f"{path} is not a regular file; save it as one")
     try:
         with safe_open(path, framework="np"), path.open("rb") as raw:  # safe_open checks every offset and the length
             length = int.from_bytes(raw.read(8), "little")
