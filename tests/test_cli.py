@@ -69,7 +69,7 @@ def test_a_png_repaints_itself_cell_for_cell(capsys: pytest.CaptureFixture[str])
     assert main(["generate", "--recipe", "a.png", "-o", "c.png", "--epoch", "2", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["recipe"] == json.loads(read_recipe(Path("a.png")).replace(epoch=2).to_json())
-    Path("recipe.json").write_text(json.dumps(facts["recipe"]))
+    Path("recipe.json").write_text("\ufeff" + json.dumps(facts["recipe"]), "utf-8")  # as Windows' editors begin a file
     assert main(["generate", "--recipe", "recipe.json", "-o", "d.png"]) == 0
     assert Path("c.png").read_bytes() == Path("d.png").read_bytes()
 

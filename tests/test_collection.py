@@ -239,7 +239,7 @@ def test_jobs_have_the_caption_as_prompt_a_seed_each_and_their_traits(night: Col
 
 def test_count_and_seed_can_be_given_anew(tmp_path: Path) -> None:
     path = tmp_path / "night.toml"
-    path.write_text(NIGHT, "utf-8")
+    path.write_text("\ufeff" + NIGHT, "utf-8")  # as Windows' editors begin a file
     made = read_collection(path, count=40, seed=9)
     assert (made.count, made.seed) == (40, 9)
     assert Counter(made.draw()["headwear"]) == {NONE: 32, "top hat": 6, "gold crown": 2}

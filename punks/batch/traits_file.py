@@ -39,7 +39,7 @@ Table = dict[str, Any]
 def read_collection(path: Path, count: int | None = None, seed: int | None = None) -> Collection:
     """The collection in a TOML file; a count or seed given here replaces its own. Raises RecipeError, BatchError."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        values = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:

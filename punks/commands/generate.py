@@ -176,7 +176,7 @@ def _read_recipe(path: Path) -> Recipe:
     if path.suffix.lower() != ".json":
         return read_recipe(path)
     try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"))
+        return Recipe.from_json(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ImageError(f"{path}: cannot be read ({error})") from error
 
