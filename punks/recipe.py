@@ -133,7 +133,8 @@ class Recipe:
                 raise RecipeError("vary", self.vary, "a painting that starts from a picture has no other seed; use 0")
             if self.painted_steps < 1:
                 steps = self.num_inference_steps
-                way = f"use {math.ceil(100 / steps) / 100:g} to 1, or more steps"
+                least = f"{math.ceil(100 / steps) / 100:g} to " if steps > 1 else ""
+                way = f"use {least}1, or more steps"
                 raise RecipeError("prompt_strength", self.prompt_strength, f"of {steps} steps none is left; {way}")
 
     @property

@@ -187,7 +187,7 @@ def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object,
         ({"background": "nowhere"}, "background: 'nowhere' is not allowed; give a hex code"),
         ({"variant": "sdxl-fixed", "epoch": 3}, "script/download-weights sdxl-fixed --epoch 3"),
         ({"variant": "sdxl-current"}, "script/download-weights sdxl-current"),
-        ({"image": data_uri(Image.new("RGB", (9, 9))), "prompt_strength": 0.1}, "use 1 to 1, or more steps"),
+        ({"image": data_uri(Image.new("RGB", (9, 9))), "prompt_strength": 0.1}, "use 1, or more steps"),
     ],
 )
 def test_what_the_schema_cannot_say_fails_with_the_way_out(service: Cog, inputs: dict[str, Any], words: str):

@@ -176,6 +176,8 @@ def test_a_recipe_starts_from_the_very_picture_that_it_names(tmp_path: Path):
         RecipeError, match=r"prompt_strength: 0\.4 is not allowed; of 2 steps none is left; use 0\.5 to 1"
     ):
         recipe(image="0" * 64, num_inference_steps=2, prompt_strength=0.4)
+    with pytest.raises(RecipeError, match="none is left; use 1, or more steps"):
+        recipe(image="0" * 64, num_inference_steps=1, prompt_strength=0.4)
     with pytest.raises(RecipeError, match=r"image: 'a\.png' is not allowed; a recipe names its picture by the SHA-256"):
         recipe(image="a.png")
 
