@@ -97,8 +97,10 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, t
         ('"seed": -1', "seed: -1"),
         ('"sead": 1', "did you mean seed?"),
         ('"image": "absent.png"', "absent.png: cannot be read"),
-        ('"prompt": "\\ud800"', "characters that no text may hold"),
+        ('"negative_prompt": "\\ud800"', "characters that no text may hold"),
         ('"prompt": ', "it is not JSON"),
+        ('"seed": 1, "seed": 2', "row: 'seed' is not allowed; two values have this name; leave one out"),
+        ('"traits": {"hair": "red", "hair": "blue"}', "row: 'hair' is not allowed; two values have this name"),
     ],
 )
 def test_a_row_that_is_wrong_says_so_and_the_others_are_fine(tmp_path: Path, row: str, words: str):

@@ -192,12 +192,21 @@ def _lines(path: Path) -> Iterator[Any]:
 
 def _json_row(line: Any) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
+    except RecipeError:
+        raise
     except (ValueError, RecursionError) as error:
         raise RecipeError("row", line.strip(), f"it is not JSON ({error})") from error
     if not isinstance(row, dict):
         raise RecipeError("row", row, "use a JSON object of fields")
     return row  # pyright: ignore[reportUnknownVariableType]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Row:
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise RecipeError("row", twice, "two values have this name; leave one out")
+    return dict(pairs)
 
 
 def _opened(path: Path) -> Any:
