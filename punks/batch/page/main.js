@@ -48,6 +48,7 @@ window.addEventListener("scroll", soon, { passive: true });
 new ResizeObserver(() => { measure(); arrange(); if (viewer.open) zoomTo(view.zoom); }).observe(grid);
 
 byId("rarest").hidden = byId("rarest").disabled = head.types.length === 0;
+if (head.count === 0) byId("nothing").textContent = "No punk is painted yet.";
 makeFacets();
 listFailures();
 const room = grid.clientWidth;
