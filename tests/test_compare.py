@@ -12,6 +12,7 @@ from punks.compare.asked import asked, background_obeyed
 from punks.compare.grid import PROMPTS, Axis, Grid, epochs_axis, make_grid, parse_axis
 from punks.compare.page import document
 from punks.compare.ratings import Ratings, read_ratings, take_in
+from punks.compare.result import require_own
 from punks.compare.scores import MEASURES, difference, score
 from punks.compare.verdict import judge
 from punks.errors import BatchError, RecipeError
@@ -223,6 +224,13 @@ def test_the_command_paints_scores_and_goes_on(
     assert main([*given, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ratings"] == {"steps 1": 7.0}
     assert (folder / "manifest.jsonl").read_text() == lines  # nothing is painted again
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    for other in ("--columns=steps=1", "--seed=9", "--size=96"):
+        assert main([*given, other]) == 1
+        assert "it holds pictures that are no part of this comparison; name another" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")} == before
+    wider = make_grid(parse_axis("steps=3,1,2", "columns"), None, ["lady, red hair", "lad"], {"variant": "demo"})
+    require_own(folder, wider)
 
 
 def test_a_folder_where_nothing_can_be_painted_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -59,13 +59,14 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when all is painted, 1 when some failed, 130 when it was interrupted."""
     grid = _grid(args)
+
+    from punks.compare.ratings import take_in
+    from punks.compare.result import require_own, result, scores_of, show
+
+    require_own(args.output, grid)
     failed = _paint(args, grid)
     if failed is None:
         return 130
-
-    from punks.compare.ratings import take_in
-    from punks.compare.result import result, scores_of, show
-
     if args.ratings:
         take_in(args.ratings, args.output)
     found = result(args.output, grid)

@@ -1,6 +1,7 @@
 """A folder of compared pictures: scored, judged and shown, from what its manifest says."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from punks.batch.folder import as_json
+from punks.batch.manifest import NAME as MANIFEST
 from punks.batch.manifest import Entry, entries
 from punks.batch.sheet import contact_sheet, read_pixels
 from punks.compare.grid import Grid
@@ -62,6 +64,15 @@ def result(folder: Path, grid: Grid) -> Result:
     ratings = read_ratings(folder / RATINGS)
     verdict = judge(grid, scores, _rated(grid, found, ratings))
     return Result(grid=grid, entries=found, scores=scores, verdict=verdict, ratings=ratings)
+
+
+def require_own(folder: Path, grid: Grid) -> None:
+    """Raises BatchError where pictures lie in the folder that the grid has not: they would be replaced or left over."""
+    if not (folder / MANIFEST).exists():
+        return
+    own = set(itertools.chain.from_iterable(grid.recipes))
+    if any(entry["status"] == "done" and Recipe.from_dict(entry["recipe"]) not in own for entry in entries(folder)):
+        raise BatchError(f"{folder}: it holds pictures that are no part of this comparison; name another folder")
 
 
 def show(folder: Path, found: Result, title: str) -> list[Path]:
