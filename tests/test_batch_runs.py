@@ -233,6 +233,17 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
 
 
+def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path, tmp_path: Path):
+    folder, jobs = shutil.copytree(undisturbed, tmp_path / "out"), tmp_path / "other.csv"
+    jobs.write_text("prompt\nlad\n")
+    before = (pictures(folder), facts(folder))
+    refused = batch(jobs, folder, weights=tiny_weights)
+    way = "it holds another batch; name another folder, or --overwrite to paint over its punks"
+    assert (refused.returncode, refused.stderr) == (1, f"punks: {folder}: {way}\n")
+    assert (pictures(folder), facts(folder)) == before
+    assert "1 painted" in batch(jobs, "--overwrite", folder, weights=tiny_weights).stdout
+
+
 def _colors(png: bytes) -> set[tuple[int, int, int]]:
     with Image.open(io.BytesIO(png)) as picture:
         return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from punks.batch.artist import Outcome, Place
-from punks.batch.folder import WRITERS, Folder, opened
+from punks.batch.folder import WRITERS, Folder, as_json, opened
 from punks.batch.jobs import Job
-from punks.batch.manifest import Entry
+from punks.batch.manifest import NAME, Entry, entries
 from punks.batch.palette_lock import lock
+from punks.errors import BatchError
 from punks.recipe import MAX_SEED
 
 WAITING = 16  # outcomes that wait for the disk, before the painters do
@@ -28,6 +29,27 @@ class Tally:
 
 
 Report = Callable[[Job, str], None]
+
+
+def require_same(folder: Path, jobs: Iterable[Job]) -> None:
+    """Raises BatchError where punks lie in the folder and none of them shows what the job of its number asks for."""
+    if not (folder / NAME).exists():
+        return
+    rows, other = iter(jobs), False
+    for entry in entries(folder):
+        job = next((one for one in rows if one.number == entry["job"]), None)
+        if job is None:
+            break
+        if job.recipe is None or entry["status"] != "done":
+            continue
+        asked = as_json(job.recipe)
+        if all(asked[key] == entry["recipe"].get(key) for key in ("prompt", "traits")):
+            return
+        other = True
+    if other:
+        raise BatchError(
+            f"{folder}: it holds another batch; name another folder, or --overwrite to paint over its punks"
+        )
 
 
 def run(

@@ -59,6 +59,7 @@ def add(subparsers: Any) -> None:
         help="local (every GPU of this machine, or its CPU), ray, URL[,URL...] of Cog servers, replicate:OWNER/MODEL",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes, actors or requests at once")
+    parser.add_argument("--overwrite", action="store_true", help="paint over the punks of another batch in the folder")
     parser.add_argument("--paintings", action="store_true", help="also keep what was painted, before restoration")
     parser.add_argument("--unique", action="store_true", help="another seed for a punk that equals one before it")
     parser.add_argument(
@@ -83,9 +84,12 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
+    from punks.batch.run import require_same
     from punks.batch.run import run as run_jobs
     from punks.batch.show import show
 
+    if not args.overwrite:
+        require_same(args.output, jobs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     counts: Counter[str] = Counter()
     with (
@@ -119,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"row {number}: {error}", file=sys.stderr)
     if len(tally.failed) > _LISTED:
         print(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}", file=sys.stderr)
-    counted = {"painted": tally.done, "there already": tally.kept, "failed": len(tally.failed)}
+    painted = f"painted, {again} of them for another seed" if (again := counts["again"]) else "painted"
+    counted = {painted: tally.done, "there already": tally.kept, "failed": len(tally.failed)}
     print(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count))
     print(show(args.output, jobs))
     return 1 if tally.failed else 0
