@@ -23,6 +23,7 @@ from punks.recipe import Recipe
 from tests.browser import CHROMIUM, chromium
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+WARNING = "eyes: no two were found for sure that could become <blue>; they stay as painted"
 NASTY = """</script><img src=x onerror="document.title='owned'"> & "quotes" ' \u2028 {{title}} <!-- <script>"""
 
 
@@ -43,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder.parent / "few" / "paintings", folder / "paintings", dirs_exist_ok=True)
     shutil.copytree(folder.parent / "few" / "images", folder / "images", dirs_exist_ok=True)
     rows = [with_painting(entry) if entry["job"] <= 2 else entry for entry in entries(folder)]
+    rows[2] |= {"warnings": WARNING}
     write_gallery(folder, rows)
     return folder
 
@@ -137,6 +139,7 @@ def test_search_finds_words_of_the_prompt_names_and_seeds(page: Page, folder: Pa
         "afro": lambda e: "afro" in e["prompt"],
         "000042": lambda e: e["name"] == "000042",
         "777": lambda e: e["recipe"]["seed"] == 777,
+        "5": lambda e: e["job"] == 5 or re.search(r"\b5", e["prompt"]),
         "fro": lambda _: False,
         "(": lambda _: False,
     }.items():
@@ -338,6 +341,17 @@ def test_failed_jobs_are_listed(page: Page, folder: Path) -> None:
     box.locator("summary").click()
     failed = [entry for entry in entries(folder) if entry["status"] == "failed"]
     assert box.locator("li").all_inner_texts() == [f"{e['name']} (job {e['job']}) {e['error']}" for e in failed]
+
+
+def test_what_could_not_be_done_is_listed_and_told(page: Page) -> None:
+    box = page.locator("#warnings")
+    expect(box.locator("summary")).to_have_text("1 punk with a warning")
+    box.locator("summary").click()
+    assert box.locator("li").all_inner_texts() == [f"000003 (job 3) {WARNING}"]
+    page.locator("#grid button").nth(2).click()
+    expect(page.locator("#view-warnings")).to_have_text(WARNING)
+    page.locator("#previous").click()
+    expect(page.locator("#view-warnings")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

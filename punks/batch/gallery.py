@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punks.batch.manifest import Entry
+from punks.batch.manifest import Entry, warnings
 from punks.batch.sheet import read_pixels
 from punks.errors import BatchError
 from punks.prompts import HEAD, TAIL
 
 PAGE, ATLAS, GRID = 1024, 32, 24
-_FAILURES = 200  # listed on the page; all of them are in the manifest
+_LISTED = 200  # failures, and warnings, on the page; all of them are in the manifest
 _COLORS, _APART, _MAIN = 23, 90, 6  # colours offered as filters, their distance, how many of a picture count
 _SCRIPTS = ("data.js", "grid.js", "viewer.js", "main.js")
 
@@ -41,6 +41,8 @@ class _Head:
     pages: int = 0
     failed: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    warned: int = 0
+    warnings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     values: dict[tuple[str, str], list[int]] = field(default_factory=dict[tuple[str, str], list[int]])
     # pictures with much of a colour, and the sum of those colours, by the upper 4 bits of red, green and blue
     pictures: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4096, np.int64))
@@ -60,9 +62,13 @@ def write_gallery(folder: Path, entries: Iterable[Entry], title: str | None = No
         for entry in entries:
             if entry["status"] != "done":
                 head.failed += 1
-                if head.failed <= _FAILURES:
+                if head.failed <= _LISTED:
                     head.failures.append({key: entry[key] for key in ("name", "job", "error")})
                 continue
+            if said := warnings(entry):
+                head.warned += 1
+                if head.warned <= _LISTED:
+                    head.warnings.append({"name": entry["name"], "job": entry["job"], "error": said})
             group.append(entry)
             if len(group) == PAGE:
                 _write_page(folder, head, group)
@@ -93,6 +99,7 @@ def _write_page(folder: Path, head: _Head, group: list[Entry]) -> None:
         "paintings": [entry["files"].get("painting") for entry in group],
         "palettes": ["".join(color.removeprefix("#") for color in entry["palette"]) for entry in group],
         "traits": [_value_ids(head, _traits(entry)) for entry in group],
+        "warnings": [warnings(entry) for entry in group],
         "base": [bases.setdefault(_base(entry["recipe"]), len(bases)) for entry in group],
     }
     # the prompt that was asked for, where it is not the one that is shown
@@ -195,6 +202,8 @@ def _document(title: str, head: _Head) -> str:
         "colors": _common_colors(head),
         "failed": head.failed,
         "failures": head.failures,
+        "warned": head.warned,
+        "warnings": head.warnings,
     }
     policy = (
         f"default-src 'none'; img-src 'self' file: data:; style-src '{_hash(style)}'; "

@@ -29,6 +29,11 @@ def entries(folder: Path) -> Iterator[Entry]:
         raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def warnings(entry: Entry) -> str:
+    """What of the recipe could not be done, and what a palette lock took."""
+    return "; ".join(said for key in ("warnings", "lost") if (said := entry.get(key)))
+
+
 class Manifest:
     """The manifest of a folder while one run adds to it. Raises BatchError where the disk refuses."""
 

@@ -1,14 +1,17 @@
 """What is left to look at when a batch is done: contact sheets, the gallery, and a collection's metadata."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from punks.batch.collection import CollectionJobs
 from punks.batch.gallery import write_gallery
 from punks.batch.jobs import Job
-from punks.batch.manifest import entries
+from punks.batch.manifest import NAME as MANIFEST
+from punks.batch.manifest import Entry, entries, warnings
 from punks.batch.metadata import write_metadata
 from punks.batch.sheet import write_sheets
+
+_LISTED, _NAMED = 20, 5  # warnings, and punks of each
 
 
 def show(folder: Path, jobs: Iterable[Job]) -> str:
@@ -16,13 +19,29 @@ def show(folder: Path, jobs: Iterable[Job]) -> str:
 
     `jobs` are those that were painted. Raises BatchError where the disk refuses, ImageError on damaged pixels.
     """
-    sheets = write_sheets(folder, entries(folder))
     if not isinstance(jobs, CollectionJobs):
-        page = write_gallery(folder, entries(folder))
-        return _said(page, sheets)
-    page = write_gallery(folder, jobs.described(entries(folder)))
+        return _shown(folder, lambda: entries(folder))
+    said = [_shown(folder, lambda: jobs.described(entries(folder)))]
     table = write_metadata(folder, jobs.collection, jobs.described(entries(folder)))
-    return f"{_said(page, sheets)}\n\n{table}"
+    return "\n".join([*said, "", table])
+
+
+def _shown(folder: Path, punks: Callable[[], Iterable[Entry]]) -> str:
+    sheets, page = write_sheets(folder, punks()), write_gallery(folder, punks())
+    return "\n".join([*_warned(punks()), _said(page, sheets)])
+
+
+def _warned(punks: Iterable[Entry]) -> Iterator[str]:
+    """Lines on what of the recipes could not be done, each with the punks that it is about."""
+    names: dict[str, list[str]] = {}
+    for entry in punks:
+        if entry["status"] == "done" and (said := warnings(entry)):
+            names.setdefault(said, []).append(entry["name"])
+    for said, who in list(names.items())[:_LISTED]:
+        more = f" and {len(who) - _NAMED} more" if len(who) > _NAMED else ""
+        yield f"{', '.join(who[:_NAMED])}{more}: {said}"
+    if len(names) > _LISTED:
+        yield f"and other warnings, in {MANIFEST}"
 
 
 def _said(page: Path, sheets: list[Path]) -> str:

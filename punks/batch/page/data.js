@@ -18,7 +18,7 @@ window.punksPage = (page, data) => {
       index: first + i, name, text, job: data.jobs[i], seed: data.seeds[i], confidence: data.confidence[i],
       image: data.images[i], painting: data.paintings[i], palette: data.palettes[i], traits: data.traits[i],
       score: data.traits[i].reduce((sum, id) => sum + head.count / valueOf[id].count, 0),
-      seconds: data.seconds[i],
+      seconds: data.seconds[i], warnings: data.warnings[i],
       colors: numbers(data.palettes[i]),
       haystack: `${name} ${text}`.toLowerCase(),
       recipe: () => ({ ...base, prompt: data.asked[i] ?? text, seed: data.seeds[i] }),
@@ -91,7 +91,7 @@ function near(a, b) {
   return (2 + red / 256) * r * r + 4 * g * g + (2 + (255 - red) / 256) * c * c <= NEAR * NEAR;
 }
 
-/** A search as tests: every word begins a word of the prompt or the name, or is the seed. */
+/** A search as tests: every word begins a word of the prompt or the name, or is the seed or the number. */
 function words(text) {
   return text.toLowerCase().split(/[\s,]+/).filter(Boolean).map((word) => ({
     word, begins: new RegExp(`(?<![\\p{L}\\p{N}])${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "u"),
@@ -104,7 +104,8 @@ function matching(order) {
   const types = [...wanted.values];
   for (const punk of punks) {
     if (!punk) continue;
-    if (wanted.words.some(({ word, begins }) => String(punk.seed) !== word && !begins.test(punk.haystack))) continue;
+    const numbered = (word) => word === String(punk.seed) || word === String(punk.job);
+    if (wanted.words.some(({ word, begins }) => !numbered(word) && !begins.test(punk.haystack))) continue;
     if (wanted.color !== null && !punk.colors.some((color) => near(color, wanted.color))) continue;
     const missed = types.filter(([, ids]) => !punk.traits.some((id) => ids.has(id)));
     if (missed.length === 0) found.push(punk);

@@ -232,20 +232,20 @@ function showFilters(open) {
   (open ? byId("hide-filters") : byId("show-filters")).focus();
 }
 
-function listFailures() {
-  const box = byId("failures");
-  if (!head.failed) return;
+/** What went wrong of so many: those that are listed, and where the rest is. */
+function list(box, total, listed, title) {
+  if (!total) return;
   box.hidden = false;
-  box.firstChild.textContent = `${many(head.failed)} job${head.failed === 1 ? "" : "s"} failed`;
-  for (const one of head.failures) {
+  box.firstChild.textContent = title;
+  for (const one of listed) {
     const line = document.createElement("li"), what = document.createElement("b");
     what.textContent = `${one.name} (job ${one.job})`;
     line.append(what, ` ${one.error}`);
     box.lastChild.append(line);
   }
-  if (head.failed > head.failures.length) {
+  if (total > listed.length) {
     const line = document.createElement("li");
-    line.textContent = `and ${many(head.failed - head.failures.length)} more, in manifest.jsonl`;
+    line.textContent = `and ${many(total - listed.length)} more, in manifest.jsonl`;
     box.lastChild.append(line);
   }
 }

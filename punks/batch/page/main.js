@@ -50,7 +50,8 @@ new ResizeObserver(() => { measure(); arrange(); if (viewer.open) zoomTo(view.zo
 byId("rarest").hidden = byId("rarest").disabled = head.types.length === 0;
 if (head.count === 0) byId("nothing").textContent = "No punk is painted yet.";
 makeFacets();
-listFailures();
+list(byId("failures"), head.failed, head.failures, `${many(head.failed)} job${head.failed === 1 ? "" : "s"} failed`);
+list(byId("warnings"), head.warned, head.warnings, `${many(head.warned)} ${head.warned === 1 ? "punk with a warning" : "punks with warnings"}`);
 const room = grid.clientWidth;
 resize(room < 600 ? Math.max(4, Math.floor((room - 12) / 2 / CELLS)) : 7);
 refresh();

@@ -17,6 +17,7 @@ function show(place) {
   byId("view-place").textContent = `${many(place + 1)} of ${many(count())}`;
   byId("view-name").textContent = punk.name;
   byId("view-prompt").textContent = punk.text;
+  byId("view-warnings").textContent = punk.warnings;
   byId("view-command").textContent = command(punk);
   byId("view-recipe").textContent = JSON.stringify(punk.recipe(), null, 2);
   byId("view-file").href = path(punk.image);
