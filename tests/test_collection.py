@@ -22,6 +22,7 @@ from punks.batch import collection as module
 from punks.batch.collection import NONE, Collection, quotas
 from punks.batch.manifest import entries
 from punks.batch.metadata import metadata, rarity, rarity_table, write_metadata
+from punks.batch.show import show
 from punks.batch.traits_file import parse_collection, read_collection
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.recipe import Recipe
@@ -413,6 +414,19 @@ def test_metadata_and_rarity_lie_in_the_folder(tmp_path: Path, night: Collection
     assert report["count"] == 12
     assert said == rarity_table(report)
     assert said.splitlines()[-1].startswith(f"rarest: {report['punks'][0]['name']} (")
+
+
+def test_what_a_larger_collection_left_is_said_and_not_shown(tmp_path: Path) -> None:
+    small, large = tmp_path / "small" / "out", tmp_path / "large" / "out"
+    (tmp_path / "night.toml").write_text(NIGHT, "utf-8")
+    jobs = read_collection(tmp_path / "night.toml", 10).jobs({})
+    write_folder(small, 10, images=False)
+    write_folder(large, 12, images=False)
+    assert "larger collection" not in show(small, jobs)
+    said = show(large, jobs)
+    assert f"000011 to 000012 are of a larger collection that was here before, in {large / 'images'} too" in said
+    for name in ("sheet.png", "rarity.json", "gallery/0001.js", "gallery/0001.webp"):
+        assert (small / name).read_bytes() == (large / name).read_bytes()
 
 
 traits = st.dictionaries(st.sampled_from(["hat", "eyes", "hair"]), st.sampled_from(["a", "b", NONE]))

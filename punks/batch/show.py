@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from punks.batch.collection import CollectionJobs
+from punks.batch.folder import KINDS
 from punks.batch.gallery import write_gallery
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME as MANIFEST
@@ -22,6 +23,9 @@ def show(folder: Path, jobs: Iterable[Job]) -> str:
     if not isinstance(jobs, CollectionJobs):
         return _shown(folder, lambda: entries(folder))
     said = [_shown(folder, lambda: jobs.described(entries(folder)))]
+    if others := [entry["name"] for entry in entries(folder) if entry["job"] > len(jobs) and entry["status"] == "done"]:
+        many = f"{others[0]} to {others[-1]} are" if len(others) > 1 else f"{others[0]} is"
+        said.append(f"{many} of a larger collection that was here before, in {folder / KINDS['image']} too")
     table = write_metadata(folder, jobs.collection, jobs.described(entries(folder)))
     return "\n".join([*said, "", table])
 
