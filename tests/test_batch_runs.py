@@ -231,6 +231,11 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     other = tmp_path / "other"
     assert batch(jobs, *locked, other, weights=tiny_weights).returncode == 0
     assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
+    # without the lock each is again as it was painted, and nothing is painted for it
+    assert "6 there already" in batch(jobs, "--unique", folder, weights=tiny_weights).stdout
+    assert facts(folder)[:5] == painted
+    assert before.items() <= pictures(folder).items()
+    assert not list((folder / "unlocked").iterdir())
 
 
 def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path, tmp_path: Path):

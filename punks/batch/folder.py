@@ -104,8 +104,8 @@ class Folder:
         entry |= {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": _digest(art)}
         return self._add(entry | {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}})
 
-    def lock(self, entry: Entry, art: PixelArt, before: PixelArt, palette: list[str]) -> Entry:
-        """Puts art of one palette in the place of `before`, which is kept for the next time."""
+    def lock(self, entry: Entry, art: PixelArt, before: PixelArt, palette: list[str], lost: str) -> Entry:
+        """Puts art of one palette in the place of `before`, which is kept for the next time; `lost` is a warning."""
         was = Recipe.from_dict(entry["recipe"])
         recipe = was.replace(palette=",".join(palette))
         asked = {"palette": was.palette, **entry.get("asked", {})}
@@ -113,8 +113,21 @@ class Folder:
             unlocked = self._write(entry["name"], {"unlocked": functools.partial(write_art, before, 24)}, was)
             entry = _merged(entry, unlocked)
         files = self._write(entry["name"], _writers(art, recipe), recipe)
-        changed = {"recipe": as_json(recipe), "asked": asked, "palette": art.hexes}
-        return self._add({**_merged(entry, files), **changed})
+        changed = {"recipe": as_json(recipe), "asked": asked, "palette": art.hexes, "lost": lost}
+        return self._add(_changed(_merged(entry, files), changed))
+
+    def unlock(self, entry: Entry, before: PixelArt) -> Entry:
+        """Puts what was there before the lock in its place again."""
+        asked = {**entry["asked"]}
+        recipe = Recipe.from_dict({**entry["recipe"], "palette": asked.pop("palette")})
+        files = self._write(entry["name"], _writers(before, recipe), recipe)
+        changed = {"recipe": as_json(recipe), "asked": asked, "palette": before.hexes, "lost": ""}
+        entry = _changed(_merged(entry, files), changed)
+        for key in files:
+            del entry[key]["unlocked"]
+        self._add(entry)
+        (self.path / KINDS["unlocked"] / f"{entry['name']}.png").unlink()
+        return entry
 
     def _write(self, name: str, writers: dict[str, Writer], recipe: Recipe) -> Entry:
         files: dict[str, dict[str, Any]] = {"files": {}, "sha256": {}, "bytes": {}}
@@ -157,6 +170,11 @@ def _digest(art: PixelArt) -> str:
 
 def _merged(entry: Entry, files: Entry) -> Entry:
     return {**entry, **{key: {**entry[key], **files[key]} for key in files}}
+
+
+def _changed(entry: Entry, values: Entry) -> Entry:
+    """With other values; those that are empty are left out."""
+    return {key: value for key, value in {**entry, **values}.items() if value or key not in values}
 
 
 def _size(path: Path) -> int:

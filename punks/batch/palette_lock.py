@@ -1,5 +1,6 @@
 """One palette over a whole batch: found when everything is painted, then put on each punk."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from PIL import Image
 from punks.batch.artist import batches
 from punks.batch.folder import KINDS, WRITERS, Folder
 from punks.batch.manifest import Entry
+from punks.reading import read
+from punks.reading.face import SURE
 from punks.snap import PixelArt, lock_palette
 from punks.snap.art import palette_of
 from punks.snap.color import nearest
@@ -40,13 +43,30 @@ def lock(at: Folder, names: Sequence[str], colors: int) -> None:
         cells = before.copy()
         for old, new in zip(own, table[nearest(own, table)], strict=True):
             cells[..., :3][_opaque(before) & (before[..., :3] == old).all(-1)] = new
-        at.lock(entry, _art(cells, entry), _art(before, entry), hexes)
+        at.lock(entry, _art(cells, entry), _art(before, entry), hexes, _lost(before, cells))
 
     locked = ",".join(hexes)
     rest = (one for one in _done(at, names) if not ("unlocked" in one["files"] and one["recipe"]["palette"] == locked))
     with ThreadPoolExecutor(WRITERS) as pool:
         for batch in batches(rest, 64):
             list(pool.map(put, batch))
+
+
+def unlock(at: Folder, names: Iterable[str]) -> None:
+    """Gives all punks the colours back that they were painted in."""
+    for entry in _done(at, names):
+        if "unlocked" in entry["files"]:
+            at.unlock(entry, _art(_before(at.path, entry), entry))
+
+
+def twins(at: Folder, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Punks that are as they lie there equal to one before them, with that one."""
+    seen: dict[bytes, str] = {}
+    for entry in _done(at, names):
+        cells = _cells(at.path / entry["files"]["pixels"])
+        first = seen.setdefault(hashlib.sha256(cells.tobytes()).digest(), entry["name"])
+        if first != entry["name"]:
+            yield entry["name"], first
 
 
 def batch_palette(counts: Counter[tuple[int, int, int]], colors: int) -> NDArray[np.uint8]:
@@ -73,10 +93,21 @@ def _done(at: Folder, names: Iterable[str]) -> Iterator[Entry]:
 def _before(folder: Path, entry: Entry) -> NDArray[np.uint8]:
     path = folder / KINDS["unlocked"] / f"{entry['name']}.png"
     # whoever paints a picture anew removes this one first, so where it is it is the right one
-    if not path.exists():
-        path = folder / entry["files"]["pixels"]
+    return _cells(path if path.exists() else folder / entry["files"]["pixels"])
+
+
+def _cells(path: Path) -> NDArray[np.uint8]:
     with Image.open(path, formats=["PNG"]) as picture:
         return np.asarray(picture)
+
+
+def _lost(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> str:
+    """What can be read of a punk that few colours have changed."""
+    was, now = read(before), read(after)
+    eyes = was.eyes is not None and was.eyes.confidence >= SURE and was.eyes.name != (now.eyes and now.eyes.name)
+    hair = was.hair is not None and was.hair.name != (now.hair and now.hair.name)
+    what = " and ".join(["eyes"] * eyes + ["hair"] * hair)
+    return f"palette-lock: {what} changed colour; lock more colours" if what else ""
 
 
 def _opaque(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:

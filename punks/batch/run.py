@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from punks.batch.artist import Outcome, Place
-from punks.batch.folder import WRITERS, Folder, as_json, opened
+from punks.batch.folder import KINDS, WRITERS, Folder, as_json, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME, Entry, entries
-from punks.batch.palette_lock import lock
+from punks.batch.palette_lock import lock, twins, unlock
 from punks.errors import BatchError
 from punks.recipe import MAX_SEED
 
@@ -86,11 +86,16 @@ def run(
                 yield job
 
     with opened(folder) as at:
+        if not palette_lock and (folder / KINDS["unlocked"]).exists():
+            unlock(at, (job.name for job in jobs))
         _paint(at, missing(), place, count)
         while unique and (doubles := list(_doubles(at, jobs, count))):
             _paint(at, iter(doubles), place, count)
         if palette_lock:
-            lock(at, [job.name for job in jobs], palette_lock)
+            names = {job.name: job.number for job in jobs}
+            lock(at, list(names), palette_lock)
+            for name, first in twins(at, names) if unique else ():
+                tally.failed[names[name]] = f"the same punk as {first} under one palette; lock more colours"
     return tally
 
 
