@@ -16,11 +16,13 @@ from PIL import Image
 
 from punks import variants, weights
 from punks.errors import RecipeError
+from punks.palettes import parse_palette
 from punks.prompts import complete, hex_colors
 from punks.reading import read, repaint_eyes
 from punks.recipe import Recipe, explicit_palette
 from punks.snap import PixelArt, snap
 from punks.snap.art import palette_of as palette_of_cells
+from punks.snap.color import nearest
 from punks.start import starting_picture
 
 if TYPE_CHECKING:
@@ -166,16 +168,26 @@ def notices(recipe: Recipe) -> list[str]:
 
 def restore(painting: Image.Image, recipe: Recipe) -> tuple[PixelArt, list[str]]:
     """The 24x24 pixel art of a painting as the recipe asks for it, and what of that could not be done."""
-    art = snap(painting, palette=palette_of(recipe), colors=recipe.colors, background=recipe.background)
+    palette = palette_of(recipe)
+    art = snap(painting, palette=palette, colors=recipe.colors, background=recipe.background)
     warnings: list[str] = []
     if recipe.background != "keep" and not art.background.any():
         warnings.append(f"background: none was found that could become {recipe.background}; it stays as painted")
     if recipe.eyes != "keep":
-        cells = repaint_eyes(art, recipe.eyes)
+        # what eyes there are is seen in the painting's own colours; a palette holds for irises, too
+        own = art if palette is None else snap(painting, colors=recipe.colors, background=recipe.background)
+        cells = repaint_eyes(own, recipe.eyes)
+        if cells is not None and palette is not None:
+            iris, table = (cells != own.cells).any(-1), parse_palette(palette)
+            colours = table[nearest(cells[iris, :3], table)]
+            cells = art.cells.copy()
+            cells[iris, :3] = colours
         if cells is not None:
             art = dataclasses.replace(art, cells=cells, palette=palette_of_cells(cells))
-        elif (eyes := read(art).eyes) is None or eyes.name != recipe.eyes:
-            warnings.append(f"eyes: no two were found for sure that could become {recipe.eyes}; they stay as painted")
+        sure = cells is not None and palette is None
+        if not sure and ((eyes := read(art).eyes) is None or eyes.name != recipe.eyes):
+            why = "no two were found for sure" if cells is None else "the palette has no colour"
+            warnings.append(f"eyes: {why} that could become {recipe.eyes}; they stay as painted")
     return art, warnings
 
 

@@ -180,6 +180,14 @@ def test_eyes_are_given_where_they_are_found_and_a_warning_where_not():
         assert not changed[~irises].any()
         assert changed.any() == (portrait.traits.eyes != name)
         assert {tuple(row) for row in art.palette.tolist()} == {tuple(c) for c in art.cells.reshape(-1, 3).tolist()}
+    few = "#000000,#ffffff,#f2ccb3,#b02020,#b06020,#204080"
+    art, warnings = restore(painting, recipe(eyes="blue", palette=few))
+    assert warnings == []
+    assert {tuple(c) for c in art.cells[irises].tolist()} >= {(0x20, 0x40, 0x80)}
+    assert set(art.hexes) <= set(few.split(","))
+    art, warnings = restore(painting, recipe(eyes="green", palette=few))
+    assert warnings == ["eyes: the palette has no colour that could become green; they stay as painted"]
+    assert set(art.hexes) <= set(few.split(","))
     blank = restore_input(np.full((24, 24, 3), 90, np.uint8))
     art, warnings = restore(blank, recipe(eyes="brown"))
     assert warnings == ["eyes: no two were found for sure that could become brown; they stay as painted"]
