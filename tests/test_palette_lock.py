@@ -5,20 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.pixels_damage import damage
 from punks import Recipe
 from punks.batch.artist import Outcome
-from punks.batch.folder import Folder, opened
+from punks.batch.folder import LOCKED, Folder, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import Entry, entries, warnings
 from punks.batch.palette_lock import lock, twins, unlock
 from punks.batch.sheet import read_pixels
+from punks.generate import restore
+from punks.png import read_recipe
 from punks.reading import read
 from punks.snap import PixelArt
 from punks.snap.art import Bytes, palette_of
 from training.portraits import draw, sample
 
+PLAIN = Recipe(prompt="lady", variant="demo", seed=7)
 
-def keep(folder: Folder, *punks: Bytes) -> list[str]:
+
+def keep(folder: Folder, *punks: Bytes, recipe: Recipe = PLAIN) -> list[str]:
     for number, cells in enumerate(punks, 1):
         art = PixelArt(
             cells=cells,
@@ -28,7 +33,7 @@ def keep(folder: Folder, *punks: Bytes) -> list[str]:
             has_grid=True,
             background=np.zeros((24, 24), bool),
         )
-        folder.keep(Outcome(job=Job(number=number, recipe=Recipe(prompt="lady", variant="demo", seed=number)), art=art))
+        folder.keep(Outcome(job=Job(number=number, recipe=recipe), art=art))
     return [f"{number:06d}" for number in range(1, len(punks) + 1)]
 
 
@@ -66,6 +71,20 @@ def test_what_was_before_comes_back(tmp_path: Path, portraits: list[Bytes]) -> N
         unlock(folder, names)
         unlock(folder, names)
         assert (list(entries(tmp_path)), files(tmp_path)) == before
+
+
+@pytest.mark.parametrize("colors", [4, 12, 40])
+def test_the_recipe_paints_what_is_locked(tmp_path: Path, portraits: list[Bytes], colors: int) -> None:
+    given = PLAIN.replace(background="teal", eyes="blue")
+    paintings = [damage("real", cells, 5) for cells in portraits]
+    with opened(tmp_path) as folder:
+        names = keep(folder, *(restore(one, given)[0].cells for one in paintings), recipe=given)
+        lock(folder, names, colors)
+        jobs = [Job(number=number, recipe=given) for number in range(1, len(names) + 1)]
+        assert all(folder.finished(job, ("image",), LOCKED) for job in jobs)
+        for painting, entry in zip(paintings, entries(tmp_path), strict=True):
+            again, _ = restore(painting, read_recipe(tmp_path / entry["files"]["image"]))
+            assert (again.cells == np.asarray(read_pixels(tmp_path / entry["files"]["pixels"]))).all()
 
 
 def test_twins_are_found_under_one_palette_only(tmp_path: Path, portraits: list[Bytes]) -> None:

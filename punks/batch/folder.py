@@ -27,6 +27,7 @@ WRITERS = 4  # threads
 Writer = Callable[[Path, Recipe], None]
 # where each kind of file lies; `unlocked` is the 24x24 picture from before one palette was held over all
 KINDS = {"image": "images", "pixels": "pixels", "painting": "paintings", "unlocked": "unlocked"}
+LOCKED = ("palette", "background")  # fields that a palette lock changes
 _DEFAULTS = {
     one.name: None if one.default is dataclasses.MISSING else one.default for one in dataclasses.fields(Recipe)
 }
@@ -104,11 +105,14 @@ class Folder:
         entry |= {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": _digest(art)}
         return self._add(entry | {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}})
 
-    def lock(self, entry: Entry, art: PixelArt, before: PixelArt, palette: list[str], lost: str) -> Entry:
-        """Puts art of one palette in the place of `before`, which is kept for the next time; `lost` is a warning."""
+    def lock(self, entry: Entry, art: PixelArt, before: PixelArt, fields: dict[str, str], lost: str) -> Entry:
+        """Puts art of one palette in the place of `before`, which is kept for the next time.
+
+        `fields` are those of LOCKED that its recipe has now, `lost` is a warning.
+        """
         was = Recipe.from_dict(entry["recipe"])
-        recipe = was.replace(palette=",".join(palette))
-        asked = {"palette": was.palette, **entry.get("asked", {})}
+        recipe = was.replace(**fields)
+        asked = {**{name: getattr(was, name) for name in fields}, **entry.get("asked", {})}
         if "unlocked" not in entry["files"]:
             unlocked = self._write(entry["name"], {"unlocked": functools.partial(write_art, before, 24)}, was)
             entry = _merged(entry, unlocked)
@@ -119,7 +123,8 @@ class Folder:
     def unlock(self, entry: Entry, before: PixelArt) -> Entry:
         """Puts what was there before the lock in its place again."""
         asked = {**entry["asked"]}
-        recipe = Recipe.from_dict({**entry["recipe"], "palette": asked.pop("palette")})
+        own = {name: asked.pop(name) for name in LOCKED if name in asked}
+        recipe = Recipe.from_dict({**entry["recipe"], **own})
         files = self._write(entry["name"], _writers(before, recipe), recipe)
         changed = {"recipe": as_json(recipe), "asked": asked, "palette": before.hexes, "lost": ""}
         entry = _changed(_merged(entry, files), changed)

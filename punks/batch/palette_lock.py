@@ -15,6 +15,7 @@ from punks.batch.folder import KINDS, WRITERS, Folder
 from punks.batch.manifest import Entry
 from punks.reading import read
 from punks.reading.face import SURE
+from punks.recipe import Recipe
 from punks.snap import PixelArt, lock_palette
 from punks.snap.art import palette_of
 from punks.snap.color import nearest
@@ -43,7 +44,7 @@ def lock(at: Folder, names: Sequence[str], colors: int) -> None:
         cells = before.copy()
         for old, new in zip(own, table[nearest(own, table)], strict=True):
             cells[..., :3][_opaque(before) & (before[..., :3] == old).all(-1)] = new
-        at.lock(entry, _art(cells, entry), _art(before, entry), hexes, _lost(before, cells))
+        at.lock(entry, _art(cells, entry), _art(before, entry), _fields(entry, table, hexes), _lost(before, cells))
 
     locked = ",".join(hexes)
     rest = (one for one in _done(at, names) if not ("unlocked" in one["files"] and one["recipe"]["palette"] == locked))
@@ -99,6 +100,15 @@ def _before(folder: Path, entry: Entry) -> NDArray[np.uint8]:
 def _cells(path: Path) -> NDArray[np.uint8]:
     with Image.open(path, formats=["PNG"]) as picture:
         return np.asarray(picture)
+
+
+def _fields(entry: Entry, table: NDArray[np.uint8], hexes: Sequence[str]) -> dict[str, str]:
+    """The fields of the recipe that give it these colours when it is painted again."""
+    asked = Recipe.from_dict({**entry["recipe"], **entry.get("asked", {})})
+    fields = {"palette": ",".join(hexes)}
+    if asked.background_rgb is not None and asked.steer == 0:  # a painting that was drawn to a colour stays so
+        fields["background"] = hexes[nearest(np.array([asked.background_rgb], np.uint8), table).item()]
+    return fields
 
 
 def _lost(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> str:

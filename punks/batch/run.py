@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from punks.batch.artist import Outcome, Place
-from punks.batch.folder import KINDS, WRITERS, Folder, as_json, opened
+from punks.batch.folder import KINDS, LOCKED, WRITERS, Folder, as_json, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME, Entry, entries
 from punks.batch.palette_lock import lock, twins, unlock
@@ -69,7 +69,7 @@ def run(
     """
     tally = Tally()
     kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
-    changes = (("seed",) if unique else ()) + (("palette",) if palette_lock else ())
+    changes = (("seed",) if unique else ()) + (LOCKED if palette_lock else ())
 
     def count(job: Job, status: str, error: str = "") -> None:
         tally.failed.pop(job.number, None)
