@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from punks.commands import batch, compare, generate, inspect, recipe, serve, snap, traits, weights
 from punks.errors import PunkError, RecipeError
@@ -19,13 +19,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="punks", description="Prompts in, exact 24x24 pixel-art portraits out.", allow_abbrev=False
     )
-    parser.add_argument("--version", action="version", version=f"punks {version('punks')}")
+    parser.add_argument("--version", action="version", version=f"punks {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (generate, batch, traits, snap, weights, inspect, recipe, compare, serve):
         command.add(commands)
     for one in commands.choices.values():
         one.set_defaults(parser=one)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("punks")
+    except PackageNotFoundError:
+        return "(a checkout that was never installed)"
 
 
 def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -223,6 +224,19 @@ def test_without_a_variant_the_demo_paints_and_says_so(capsys: pytest.CaptureFix
 def test_version_and_no_command():
     assert punks("--version").stdout.startswith("punks ")
     assert punks().returncode == 2
+
+
+def test_a_checkout_that_was_never_installed_runs(tmp_path: Path):
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "punks" not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "punks").symlink_to(Path(__file__).parent.parent / "punks")
+    for argument, said in (("traits", "hair"), ("--version", "punks (a checkout that was never installed)\n")):
+        command = [sys.executable, "-S", "-m", "punks", argument]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
