@@ -11,6 +11,10 @@ from punks.errors import BatchError
 
 NAME = "ratings.json"
 LOW, HIGH = 0, 10
+_FORM = (
+    'give a file that "Save ratings" on the page of `punks compare` wrote: {"pictures": {...}, "columns": {...}}, '
+    f"each with numbers from {LOW} to {HIGH}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,10 @@ def read_ratings(path: Path) -> Ratings:
     if not path.is_file():
         return Ratings()
     try:
-        values = json.loads(path.read_text("utf-8"))
-        parts = {name: _numbers(path, values[name]) for name in ("pictures", "columns")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BatchError(f"{path}: no ratings can be read ({error}); save them again from the page") from error
-    return Ratings(**parts)
+        values: Any = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BatchError(f"{path}: no ratings can be read ({error}); {_FORM}") from error
+    return Ratings(**{name: _numbers(path, name, values) for name in ("pictures", "columns")})
 
 
 def take_in(path: Path, folder: Path) -> Ratings:
@@ -61,12 +64,13 @@ def take_in(path: Path, folder: Path) -> Ratings:
     return both
 
 
-def _numbers(path: Path, values: Any) -> dict[str, float]:
-    if not isinstance(values, dict):
-        raise TypeError("ratings are an object of numbers")
+def _numbers(path: Path, name: str, values: Any) -> dict[str, float]:
+    part = cast("dict[str, Any]", values).get(name) if isinstance(values, dict) else None
+    if not isinstance(part, dict):
+        raise BatchError(f"{path}: no ratings can be read (it has no object {name!r}); {_FORM}")
     found: dict[str, float] = {}
-    for key, value in cast("dict[Any, Any]", values).items():
+    for key, value in cast("dict[str, Any]", part).items():
         if type(value) not in (int, float) or not LOW <= value <= HIGH:
             raise BatchError(f"{path}: {key}: {value!r} is no rating; use a number from {LOW} to {HIGH}")
-        found[str(key)] = float(value)
+        found[key] = float(value)
     return found
