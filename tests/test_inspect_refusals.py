@@ -147,6 +147,20 @@ def test_what_is_no_kohya_lora_for_a_base_is_read_and_refused(
         assert found["ranks"] == [4]
 
 
+@pytest.mark.parametrize("damage", ["another shape", "missing"])
+def test_a_damaged_lora_of_the_demo_is_refused_for_its_damage(damage: str, tmp_path: Path):
+    spoiled = load_file(Path(__file__).parent.parent / "weights/demo/lora/punks_demo.safetensors")
+    key = next(key for key in spoiled if key.endswith("lora_up.weight"))
+    up = spoiled.pop(key)
+    if damage == "another shape":
+        spoiled[key] = np.concatenate([up, up])
+    save_file(spoiled, tmp_path / "x.safetensors")
+    found = inspected(tmp_path / "x.safetensors")
+    name = key.removesuffix(".lora_up.weight")
+    said = {"another shape": f"{name} has shapes (", "missing": f"{name} lacks .lora_up.weight"}
+    assert found["refusal"].startswith(said[damage])
+
+
 def test_a_locon_with_plain_convolutions_is_served_as_it_is_fused(tmp_path: Path):
     path = tmp_path / "x.safetensors"
     name = "lora_unet_down_blocks_0_resnets_0_conv1"

@@ -13,7 +13,7 @@ from punks.errors import LoraError
 from punks.inspection.parameters import Difference, differences, parameters, shown, unknown
 from punks.inspection.strengths import BUDGET, Block, Tensors, blocks
 from punks.lora.base_modules import module_shapes
-from punks.lora.file import LoraFile, check, read_header
+from punks.lora.file import UP, LoraFile, check, read_header
 from punks.lora.training_runs import RUNS, Value
 from punks.variants import VARIANTS, Variant
 
@@ -115,6 +115,7 @@ def _base(file: LoraFile, row: Variant | None) -> tuple[str | None, str | None]:
     """The base that takes the file, or why none does: the checks that guard loading."""
     rows = [row] if row else list({each.base.name: each for each in reversed(VARIANTS.values())}.values())[::-1]
     reasons: dict[str, str] = {}
+    fits: dict[str, int] = {}
     for each in rows:
         shapes = module_shapes(each)
         if shapes is None:
@@ -125,10 +126,20 @@ def _base(file: LoraFile, row: Variant | None) -> tuple[str | None, str | None]:
             check(file, shapes)
         except LoraError as error:
             reasons[each.base.name] = str(error).removeprefix(f"{file.path}: ")
+            fits[each.base.name] = _fits(file, shapes)
         else:
             return each.base.name, None
-    nearest = _BASES.get(file.family or "", rows[0].base.name)
-    return None, reasons.get(nearest) or next(iter(reasons.values()))
+    named = _BASES.get(file.family or "")
+    return None, reasons[max(reasons, key=lambda name: (fits.get(name, 0), name == named))]
+
+
+def _fits(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> int:
+    """How many of its factors have the side of the base's module that they are for."""
+    sides = ((key, shape, base.get(key.partition(".")[0])) for key, shape in file.shapes.items())
+    return sum(
+        weight is not None and (shape[:1] == weight[:1] if key.endswith(UP) else shape[1:] == weight[1:])
+        for key, shape, weight in sides
+    )
 
 
 def _contradictions(file: LoraFile, known: Mapping[str, Value], state: str) -> list[str]:
