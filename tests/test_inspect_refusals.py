@@ -147,6 +147,21 @@ def test_what_is_no_kohya_lora_for_a_base_is_read_and_refused(
         assert found["ranks"] == [4]
 
 
+def test_alphas_that_are_missing_are_said_whatever_the_header_says(perfect: Path, capsys: pytest.CaptureFixture[str]):
+    whole = load_file(perfect)
+    bare = {key: tensor for key, tensor in whole.items() if not key.endswith("alpha")}
+    save_file(bare, perfect, metadata=PERFECT)
+    found = inspected(perfect)
+    assert found["verdict"] == "serves with warnings"
+    said = "the header says alpha 16, the tensors have none: the rank stands for it, so it acts at 2 times the strength"
+    assert said in found["warnings"]
+    main(["inspect", str(perfect)])
+    assert "rank, alpha  32, unknown" in capsys.readouterr().out
+    alpha = next(key for key in whole if key.endswith("alpha"))
+    save_file(bare | {alpha: whole[alpha]}, perfect, metadata=PERFECT)
+    assert "15 of 16 modules have no alpha: the rank stands for it" in inspected(perfect)["warnings"]
+
+
 @pytest.mark.parametrize("damage", ["another shape", "missing"])
 def test_a_damaged_lora_of_the_demo_is_refused_for_its_damage(damage: str, tmp_path: Path):
     spoiled = load_file(Path(__file__).parent.parent / "weights/demo/lora/punks_demo.safetensors")

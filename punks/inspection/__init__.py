@@ -10,7 +10,7 @@ from typing import Literal
 
 from punks import weights
 from punks.errors import LoraError
-from punks.inspection.parameters import Difference, differences, parameters, shown, unknown
+from punks.inspection.parameters import Difference, differences, parameters, shown, unknown, value
 from punks.inspection.strengths import BUDGET, Block, Tensors, blocks
 from punks.lora.base_modules import module_shapes
 from punks.lora.file import UP, LoraFile, check, read_header
@@ -89,6 +89,7 @@ def inspect(file: LoraFile, against: Other | None = None, *, whole: bool = False
     found = differences(known, against.parameters) if against else []
     warnings = [
         *_contradictions(file, known, state),
+        *_without_alpha(file, len(file.factors) - len(alphas)),
         *_strange(measured),
         *(_of_variant(row, known, claim) if row else []),
     ]
@@ -157,9 +158,20 @@ def _contradictions(file: LoraFile, known: Mapping[str, Value], state: str) -> l
             found.append(f"the header says {name} {said}, the tensors have {shown(known, name)}: the tensors count")
     if state == "does not match":
         found.append("sshs_model_hash does not match the tensors: they were changed after training, or damaged")
-    if file.factors and "network_alpha" not in known:
-        found.append("alpha is unknown; without it the rank stands for it, so alpha / rank is 1")
     return found
+
+
+def _without_alpha(file: LoraFile, lacking: int) -> list[str]:
+    """What modules without alpha do, whatever alpha the header says."""
+    if not lacking:
+        return []
+    if lacking < len(file.factors):
+        return [f"{lacking} of {len(file.factors)} modules have no alpha: the rank stands for it"]
+    said = value("network_alpha", file.metadata.get("ss_network_alpha", "None"))
+    if isinstance(said, int | float) and said > 0 and len(file.ranks) == 1:
+        acts = f"the rank stands for it, so it acts at {file.ranks[0] / said:.3g} times the strength"
+        return [f"the header says alpha {said}, the tensors have none: {acts}"]
+    return ["alpha is unknown; without it the rank stands for it, so alpha / rank is 1"]
 
 
 def _strange(measured: list[Block]) -> list[str]:

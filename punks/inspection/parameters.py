@@ -76,6 +76,8 @@ def parameters(file: LoraFile, alphas: list[float]) -> dict[str, Value]:
         found["network_dim"] = several(file.ranks)
         networks = dict.fromkeys(re.sub(r" \d$", "", name) for name in sorted(file.networks))
         found["networks"] = " and ".join(networks)
+    if file.factors:  # the header's alpha is none that anything computes with
+        found.pop("network_alpha", None)
     if alphas:
         found["network_alpha"] = several([_number(f"{alpha:g}") for alpha in alphas])
     return found
