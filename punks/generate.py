@@ -201,9 +201,12 @@ def palette_of(recipe: Recipe) -> Sequence[str | Sequence[int]] | None:
     return named
 
 
-def generate(recipe: Recipe, on_step: OnStep | None = None) -> Punk:
-    """Paints one recipe with the process's own studio, which keeps its models warm for the next call."""
-    return _studio().generate(recipe, on_step)
+def generate(recipe: Recipe, on_step: OnStep | None = None, image: Path | None = None) -> Punk:
+    """Paints one recipe with the process's own studio, which keeps its models warm for the next call.
+
+    `image` is the file that the recipe starts from, if it names one. Raises PunkError.
+    """
+    return _studio().generate(recipe, on_step, image)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
 from PIL import Image, ImageChops
 
-from punks import Recipe, Studio, variants
+from punks import Recipe, Studio, generate, variants
 from punks.cli import main
 from punks.errors import DeviceError, RecipeError, WeightsError
 from punks.painter.memory import budget
@@ -167,6 +167,7 @@ def test_a_recipe_starts_from_the_very_picture_that_it_names(tmp_path: Path):
     studio = Studio()
     once = studio.generate(asked, image=files[0]).painting.tobytes()
     assert studio.generate(Recipe.from_json(asked.to_json()), image=files[0]).painting.tobytes() == once
+    assert generate(asked, image=files[0]).painting.tobytes() == once
     for wrong in (files[1], None):
         with pytest.raises(RecipeError, match=r"image: .*give the file with the SHA-256"):
             studio.generate(asked, image=wrong)
