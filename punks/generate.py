@@ -17,6 +17,7 @@ from PIL import Image
 from punks import variants, weights
 from punks.errors import RecipeError
 from punks.palettes import parse_palette
+from punks.png import write_art, write_webp
 from punks.prompts import complete, hex_colors
 from punks.reading import read, repaint_eyes
 from punks.recipe import Recipe, explicit_palette
@@ -51,6 +52,19 @@ class Punk:
     def image(self) -> Image.Image:
         """The art enlarged to `output_size`."""
         return self.art.enlarge(self.recipe.output_size)
+
+    def save(self, path: str | Path) -> None:
+        """Writes `image` with the recipe inside, as PNG or lossless WebP; a file of that name is replaced.
+
+        Raises RecipeError for a name that ends in neither, ImageError if it cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".png":
+            write_art(self.art, self.recipe.output_size, path, self.recipe)
+        elif path.suffix.lower() == ".webp":
+            write_webp(self.image, path, self.recipe)
+        else:
+            raise RecipeError("path", str(path), "use a file name that ends in .png or .webp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

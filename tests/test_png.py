@@ -7,10 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from punks import Recipe
-from punks.errors import RecipeError
+from punks import Recipe, generate
+from punks.cli import main
+from punks.errors import ImageError, RecipeError
 from punks.png import read_recipe, write_art, write_png
 from punks.snap import PixelArt
+from punks.start import picture_hash
 
 RECIPE = Recipe(prompt="lady, é漢字🙂")
 
@@ -47,3 +49,22 @@ def test_large_cells_make_a_small_file(tmp_path: Path):
     art.enlarge(1024).save(tmp_path / "pillow.png")
     assert (tmp_path / "ours.png").stat().st_size < 1.5 * (tmp_path / "pillow.png").stat().st_size
     assert (tmp_path / "ours.png").stat().st_size < 15_000
+
+
+def test_a_punk_saves_what_the_command_writes_and_what_paints_it_again(tmp_path: Path):
+    start, by_command = tmp_path / "start.png", tmp_path / "by command.png"
+    Image.linear_gradient("L").save(start)
+    settings = {"variant": "tiny", "num_inference_steps": 2, "output_size": 100}
+    punk = generate(Recipe(prompt="lady", image=picture_hash(start), **settings), image=start)
+    for path in (tmp_path / "punk.png", tmp_path / "punk.webp"):
+        punk.save(str(path))
+        again = generate(read_recipe(path), image=start)
+        with Image.open(path) as image:
+            assert image.size == (100, 100)
+            assert image.tobytes() == again.image.tobytes()
+    assert main(["generate", "--recipe", str(path), "--image", str(start), "-o", str(by_command)]) == 0
+    assert by_command.read_bytes() == (tmp_path / "punk.png").read_bytes()
+    with pytest.raises(RecipeError, match=r"path: 'punk\.jpg' is not allowed; use a file name that ends in \.png or"):
+        punk.save("punk.jpg")
+    with pytest.raises(ImageError, match="cannot be written"):
+        punk.save(tmp_path / "absent/punk.png")
