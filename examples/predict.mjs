@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 
 const [url = "http://127.0.0.1:5000", file = "punk.png"] = process.argv.slice(2);
-const input = { prompt: "lady, red hair, green eyes", seed: 7, scheduler: "dpmpp_2m_karras", num_inference_steps: 8 };
+const input = { prompt: "lady, red hair, green eyes", seed: 7 };
 
 /** The answer to a prediction; asks again while the server is at capacity. */
 async function predict(input) {
@@ -25,4 +25,4 @@ async function predict(input) {
 
 const { output } = await predict(input);
 await writeFile(file, Buffer.from(await (await fetch(output.images[0])).arrayBuffer()));
-console.log(file, output.seeds[0], output.palettes[0]);
+console.log(file, output.seeds[0], ...output.palettes[0].split(",").slice(0, 6));

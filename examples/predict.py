@@ -33,12 +33,7 @@ class OwnServer(httpx.HTTPTransport):
 
 
 def main(where: str, file: str = "punk.png") -> None:
-    inputs: dict[str, Any] = {
-        "prompt": "lady, red hair, green eyes",
-        "seed": 7,
-        "scheduler": "dpmpp_2m_karras",
-        "num_inference_steps": 8,
-    }
+    inputs: dict[str, Any] = {"prompt": "lady, red hair, green eyes", "seed": 7}
     if where.startswith("http"):
         client = replicate.Client(api_token="none", base_url=where, transport=OwnServer())  # noqa: S106
         prediction = client.predictions.create(version="local", input=inputs)
@@ -51,7 +46,7 @@ def main(where: str, file: str = "punk.png") -> None:
     image = prediction.output["images"][0]
     inline = image.startswith("data:")
     Path(file).write_bytes(base64.b64decode(image.partition(",")[2]) if inline else httpx.get(image).content)
-    print(file, prediction.output["seeds"][0], prediction.output["palettes"][0])
+    print(file, prediction.output["seeds"][0], *prediction.output["palettes"][0].split(",")[:6])
 
 
 if __name__ == "__main__":
