@@ -20,6 +20,14 @@ def tensors(seed: int, size: int = 300_000) -> bytes:
     return save({"w": np.random.default_rng(seed).integers(0, 255, size, np.uint8)})
 
 
+def lora(seed: int, *, rank: int = 32, encoder: str = "te") -> bytes:
+    """A kohya LoRA of one module of SD 1.5, or of SDXL if the encoder is te1; 250 kB at rank 32."""
+    random = np.random.default_rng(seed)
+    shapes = {"down": (rank, 768), "up": (3072, rank)}
+    name = f"lora_{encoder}_text_model_encoder_layers_0_mlp_fc1.lora"
+    return save({f"{name}_{side}.weight": random.random(s).astype(np.float16) for side, s in shapes.items()})
+
+
 @dataclass(kw_only=True)
 class Fault:
     """What one answer does wrong."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from servers import Fault, Site, serving, tensors
+from servers import Fault, Site, lora, serving
 
 from punks.errors import RecipeError, WeightsError
 from punks.variants import VARIANTS
@@ -43,10 +43,10 @@ def get(source: str | Path | None, epoch: int | Literal["all"] | None = 7) -> li
 
 
 def test_a_url_is_fetched_recorded_and_then_kept(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.files["/any name.bin"] = site.files["/any%20name.bin"] = tensors(1)
+    site.files["/any name.bin"] = site.files["/any%20name.bin"] = lora(1)
     monkeypatch.setenv("PUNKS_LORA_URL", f"{site.url}/any%20name.bin?token=1")
     get(None)
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
     assert [path.name for path in (home / "sd15/lora").iterdir()] == [LORA]
     assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=home, check=False, capture_output=True).returncode == 0
     assert any("kept" in line for line in get(None))
@@ -55,45 +55,45 @@ def test_a_url_is_fetched_recorded_and_then_kept(site: Site, home: Path, monkeyp
 
 @pytest.mark.parametrize("ignore_range", [False, True])
 def test_a_dropped_connection_goes_on(site: Site, home: Path, ignore_range: bool) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     site.faults["/a"] = [Fault(cut=100_000), Fault(cut=200_000, ignore_range=ignore_range)]
     get(f"{site.url}/a")
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
     assert site.ranges("/a") == [None, "bytes=100000-", "bytes=200000-"]
 
 
 def test_a_file_that_changed_between_calls_starts_over(site: Site, home: Path) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     site.faults["/a"] = [Fault(cut=100_000), LATER]
     with pytest.raises(WeightsError, match=r"HTTP 503.*goes on where it stopped"):
         get(f"{site.url}/a")
     assert (home / f"sd15/lora/{LORA}.part").stat().st_size == 100_000
-    site.files["/a"] = tensors(2)
+    site.files["/a"] = lora(2)
     get(f"{site.url}/a")
     assert site.ranges("/a")[-1] == "bytes=100000-"
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(2)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(2)
 
 
 def test_without_a_validator_nothing_is_glued(site: Site, home: Path) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     site.faults["/a"] = [Fault(cut=100_000, headers={"ETag": 'W/"1"'})]
     get(f"{site.url}/a")
     assert site.ranges("/a") == [None, None]
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
 
 
 def test_a_complete_partial_file_needs_no_byte(site: Site, home: Path) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     site.faults["/a"] = [Fault(cut=100_000), LATER]
     with pytest.raises(WeightsError):
         get(f"{site.url}/a")
-    (home / f"sd15/lora/{LORA}.part").write_bytes(tensors(1))
+    (home / f"sd15/lora/{LORA}.part").write_bytes(lora(1))
     get(f"{site.url}/a")
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
 
 
 def test_a_busy_server_is_asked_again_but_not_for_long(site: Site, home: Path) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     site.faults["/a"] = [Fault(status=429, headers={"Retry-After": "1"}), Fault(status=500)]
     said = get(f"{site.url}/a")
     assert [line for line in said if "HTTP 429" in line]
@@ -111,8 +111,8 @@ def test_a_busy_server_is_asked_again_but_not_for_long(site: Site, home: Path) -
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs pointer"),
         (b"PK\x03\x04" + bytes(500), "pickled checkpoint"),
         (b"\x80\x02}q\x00" + bytes(500), "pickled checkpoint"),
-        (tensors(1)[:-1], "not a whole safetensors file"),
-        (tensors(1) + b"x", "not a whole safetensors file"),
+        (lora(1)[:-1], "not a whole safetensors file"),
+        (lora(1) + b"x", "not a whole safetensors file"),
     ],
 )
 def test_what_is_not_safetensors_is_refused(site: Site, home: Path, body: bytes, what: str) -> None:
@@ -169,7 +169,7 @@ def test_a_mistyped_source_is_explained(home: Path, source: str | None, what: st
 
 def test_a_folder_gives_the_epochs_it_has(home: Path, tmp_path: Path) -> None:
     for epoch in (7, 10):
-        (tmp_path / PERFECT.lora_file(epoch)).write_bytes(tensors(epoch))
+        (tmp_path / PERFECT.lora_file(epoch)).write_bytes(lora(epoch))
     get(tmp_path, "all")
     assert sorted(path.name for path in (home / "sd15/lora").iterdir()) == [LORA, PERFECT.lora_file(10)]
     with pytest.raises(WeightsError, match=r"has no .*000003.safetensors; it has .*000007"):
@@ -178,7 +178,7 @@ def test_a_folder_gives_the_epochs_it_has(home: Path, tmp_path: Path) -> None:
 
 def test_a_file_of_another_epoch_or_several_from_one_file_are_refused(home: Path, tmp_path: Path) -> None:
     last = tmp_path / PERFECT.lora_file(10)
-    last.write_bytes(tensors(1))
+    last.write_bytes(lora(1))
     with pytest.raises(WeightsError, match="is epoch 10 of sd15-perfect, not epoch 7"):
         get(last)
     with pytest.raises(WeightsError, match="is one file and several"):
@@ -186,32 +186,32 @@ def test_a_file_of_another_epoch_or_several_from_one_file_are_refused(home: Path
     with pytest.raises(RecipeError, match="epochs 1 to 10"):
         get(last, 11)
     get(last, 10)
-    assert (home / "sd15/lora" / last.name).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / last.name).read_bytes() == lora(1)
 
 
 def test_another_file_under_the_same_name_replaces_the_old_one(home: Path, tmp_path: Path) -> None:
-    lora = tmp_path / LORA
+    file = tmp_path / LORA
     for seed in (1, 2):
-        lora.write_bytes(tensors(seed))
-        get(lora)
-        assert (home / "sd15/lora" / LORA).read_bytes() == tensors(seed)
+        file.write_bytes(lora(seed))
+        get(file)
+        assert (home / "sd15/lora" / LORA).read_bytes() == lora(seed)
 
 
 def test_a_damaged_file_is_fetched_again(site: Site, home: Path) -> None:
-    site.files["/a"] = tensors(1)
+    site.files["/a"] = lora(1)
     get(f"{site.url}/a")
-    (home / "sd15/lora" / LORA).write_bytes(tensors(2))
+    (home / "sd15/lora" / LORA).write_bytes(lora(2))
     with pytest.raises(WeightsError, match="nowhere to fetch"):
         get(None)
     assert any("fetching it again" in line for line in get(f"{site.url}/a"))
-    assert (home / "sd15/lora" / LORA).read_bytes() == tensors(1)
+    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
 
 
 def test_a_file_put_there_by_hand_is_checked_and_recorded(home: Path) -> None:
     (home / "sd15/lora").mkdir()
-    (home / "sd15/lora" / LORA).write_bytes(tensors(1))
+    (home / "sd15/lora" / LORA).write_bytes(lora(1))
     get(None)
-    assert f"{hashlib.sha256(tensors(1)).hexdigest()}  sd15/lora/{LORA}" in (home / "SHA256SUMS").read_text()
+    assert f"{hashlib.sha256(lora(1)).hexdigest()}  sd15/lora/{LORA}" in (home / "SHA256SUMS").read_text()
 
 
 def test_embedded_weights_are_not_fetched() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Fault, Site, serving, tensors
+from servers import Fault, Site, lora, serving, tensors
 
 from punks.variants import SD15, SDXL, VARIANTS, Base
 
@@ -27,7 +27,7 @@ class World:
         hub.token = TOKEN
         self.env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PUNKS_"))}
         self.env |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "PUNKS_WEIGHTS": str(root), "HF_HOME": str(root.parent)}
-        loras = {f"epochs/{PERFECT.lora_file(epoch)}": tensors(epoch) for epoch in (7, 9)}
+        loras = {f"epochs/{PERFECT.lora_file(epoch)}": lora(epoch) for epoch in (7, 9)}
         hub.publish("owner/loras", "v1", loras, cdn)
         for base in (SD15, SDXL):
             self.publish(base)
@@ -112,13 +112,31 @@ def test_a_variant_comes_whole_and_is_verified(world: World) -> None:
 
 def test_sdxl_takes_its_vae_from_another_repository(world: World) -> None:
     row = VARIANTS["sdxl-current"]
-    lora = world.root.parent / row.lora_file(row.epoch)
-    lora.write_bytes(tensors(1))
-    said = world.run("--fetch", "sdxl-current", "--lora", str(lora))
+    file = world.root.parent / row.lora_file(row.epoch)
+    file.write_bytes(lora(1, rank=128, encoder="te1"))
+    said = world.run("--fetch", "sdxl-current", "--lora", str(file))
     assert "warning: sdxl-current is a failed run: failure, 4/10" in said
     assert (world.root / "sdxl/vae/diffusion_pytorch_model.safetensors").is_file()
     assert (world.root / "sdxl/text_encoder_2/model.fp16.safetensors").is_file()
     assert not (world.root / "sdxl/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (lora(1, rank=8), ", which was trained at network_dim 32, but it has rank 8; give the file"),
+        (lora(1, encoder="te1"), ": this base has no module for its key lora_te1_"),
+    ],
+    ids=["another rank", "another base"],
+)
+def test_another_lora_is_refused_before_the_base_comes(world: World, tmp_path: Path, body: bytes, said: str) -> None:
+    other, place = tmp_path / "other.safetensors", world.root / "sd15/lora" / PERFECT.lora_file(7)
+    other.write_bytes(body)
+    assert f"{other} is not an epoch of sd15-perfect{said}" in world.run("--fetch", "--lora", str(other), code=1)
+    assert not list(place.parent.iterdir())
+    place.write_bytes(body)
+    assert f"{place.name}: is not an epoch of sd15-perfect{said}" in world.run("--fetch", code=1)
+    assert not world.hub.asked
 
 
 def test_ctrl_c_leaves_a_part_that_the_next_call_completes(world: World) -> None:
@@ -154,7 +172,7 @@ def test_two_fetches_at_once_fetch_each_file_once(world: World) -> None:
 def test_a_file_with_another_hash_than_the_hub_lists_is_refused(world: World) -> None:
     world.cdn.files[world.at_cdn(UNET)] = tensors(98)
     said = world.fetch(code=1)
-    assert f"{UNET} is not the file its repository lists" in said
+    assert f"{UNET} is not the file it should be (another hash)" in said
     assert not [path for path in (world.root / "sd15/unet").iterdir() if path.name.startswith("diffusion")]
 
 
@@ -178,7 +196,7 @@ def test_the_list_names_what_is_missing_and_how_to_get_it(world: World) -> None:
     rows = {row["variant"]: row for row in json.loads(world.run("--json"))}
     assert {"sd15-perfect", "sd15-bespoke-baby", "sdxl-current", "sdxl-fixed", "demo"} <= set(rows)
     assert rows["sd15-perfect"]["epochs_present"] == [9]
-    assert rows["sd15-perfect"]["lora_bytes"] == len(tensors(9))
+    assert rows["sd15-perfect"]["lora_bytes"] == len(lora(9))
 
 
 @pytest.mark.parametrize(
@@ -213,11 +231,11 @@ def test_the_script_sets_up_and_fetches_from_any_directory(world: World, tmp_pat
     (checkout / ".venv/bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     for path in (script, checkout / "script/setup", checkout / ".venv/bin/python"):
         path.chmod(0o755)
-    (elsewhere / "my lora.safetensors").write_bytes(tensors(1))
+    (elsewhere / "my lora.safetensors").write_bytes(lora(1))
     command = [script, "--epoch", "3", "sd15-perfect", "--lora", "my lora.safetensors"]
     subprocess.run(command, cwd=elsewhere, env=world.env, check=True, capture_output=True)
     assert (checkout / "script/was set up").exists()
-    assert (world.root / "sd15/lora" / PERFECT.lora_file(3)).read_bytes() == tensors(1)
+    assert (world.root / "sd15/lora" / PERFECT.lora_file(3)).read_bytes() == lora(1)
 
 
 def test_a_folder_that_cannot_be_is_said(world: World) -> None:

@@ -201,11 +201,13 @@ def check(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> None:
         weight = base[name]
         if (up[0], *down[1:]) != weight or down[0] != up[1] or any(side != 1 for side in up[2:]):
             raise refuse(f"{name} has shapes {up} x {down}, the base has {weight}")
-    if claim := file.claim():
-        row, epoch = claim
-        dim = RUNS[row.name].parameters.get("network_dim") if row.name in RUNS else None
-        if dim is not None and file.ranks != [dim]:
-            raise refuse(
-                f"its name says epoch {epoch} of {row.name}, which was trained at network_dim {dim}, "
-                f"but it has rank {several(file.ranks)}"
-            )
+    if (claim := file.claim()) and (other := other_rank(file, claim[0])):
+        raise refuse(f"its name says epoch {claim[1]} of {other}")
+
+
+def other_rank(file: LoraFile, row: Variant) -> str | None:
+    """The variant, and that the file has not the rank recorded of its training; None if it has, or none is recorded."""
+    dim = RUNS[row.name].parameters.get("network_dim") if row.name in RUNS else None
+    if dim is None or file.ranks == [dim]:
+        return None
+    return f"{row.name}, which was trained at network_dim {dim}, but it has rank {several(file.ranks)}"

@@ -9,12 +9,16 @@ import re
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from punks import weights
-from punks.errors import RecipeError, WeightsError
+from punks.errors import LoraError, RecipeError, WeightsError
+from punks.lora.base_modules import module_shapes
+from punks.lora.file import check, other_rank, read_header
 from punks.variants import VARIANTS, Variant
+from punks.weights import fault
 from punks.weights.checksums import recorded, sha256
 from punks.weights.transfer import AGAIN, SIGN_IN, Item, Say, arrived, bring, hub_token, require_room
 
@@ -47,7 +51,7 @@ def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora:
         for row in variants:
             numbers = range(1, row.epochs + 1) if epoch == "all" else (epoch or row.epoch,)
             for item in _lora_items(row, numbers, source, alone=len(variants) == 1):
-                bring(root, item, say)
+                bring(root, item, say, partial(_lora_fault, row))
         for row in {row.base.name: row for row in variants}.values():
             if _base_is_good(root, row):
                 say(f"{row.base.name}: kept")
@@ -115,6 +119,20 @@ def _lora_items(variant: Variant, epochs: Sequence[int], source: str | None, *, 
     if (owner, number) != (variant, epochs[0]):
         raise WeightsError(f"{item.shown} is epoch {number} of {owner.name}, not epoch {epochs[0]} of {variant.name}")
     return [item]
+
+
+def _lora_fault(row: Variant, path: Path) -> str | None:
+    """What is wrong with a file as an epoch of the variant, whose base need not be here."""
+    if wrong := fault(path):
+        return wrong
+    file, why = read_header(path), None
+    if shapes := module_shapes(row):
+        try:
+            check(file, shapes)
+        except LoraError as error:
+            why = f"{row.name}: {str(error).removeprefix(f'{path}: ')}"
+    why = other_rank(file, row) or why
+    return why and f"not an epoch of {why}; give the file that this training wrote"
 
 
 def _local_item(path: Path, target: Path) -> Item:

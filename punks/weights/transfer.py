@@ -58,16 +58,19 @@ class _BusyError(Exception):
     """The server may well answer later: why, and the seconds it asks to wait (0: it does not say)."""
 
 
-def bring(root: Path, item: Item, say: Say) -> None:
-    """Brings the file unless it is there and whole, and records its SHA-256. Raises WeightsError."""
+def bring(root: Path, item: Item, say: Say, check: Callable[[Path], str | None] = fault) -> None:
+    """Brings the file unless it is there and whole, and records its SHA-256. Raises WeightsError.
+
+    `check` says what is wrong with a safetensors file.
+    """
     name = item.target.relative_to(root).as_posix()
     if item.target.is_file():
-        known = item.digest or recorded(root).get(name)
-        if (_digest(item.target, like=known) == known) if known else (fault(item.target) is None):
+        wrong = _wrong(item, item.target, item.digest or recorded(root).get(name), check)
+        if not wrong:
             record(root, name, sha256(item.target))
             say(f"{name}: kept")
             return
-        say(f"{name}: " + ("is not the file it should be, fetching it again" if item.origin else "is damaged"))
+        say(f"{name}: fetching it again: it is {wrong}" if item.origin else f"{name}: is {wrong}")
     if item.origin is None:
         raise WeightsError(item.shown)
     item.target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +80,7 @@ def bring(root: Path, item: Item, say: Say) -> None:
         shutil.copyfile(item.origin, item.part)
     else:
         _download(item, item.origin, say)
-    wrong = fault(item.part) if item.target.suffix == ".safetensors" else None
-    if not wrong and item.digest and _digest(item.part, like=item.digest) != item.digest:
-        wrong = "not the file its repository lists (another hash)"
+    wrong = _wrong(item, item.part, item.digest, check)
     item.tag.unlink(missing_ok=True)
     if wrong:
         item.part.unlink()
@@ -197,6 +198,13 @@ def _refuse(item: Item, response: "httpx2.Response") -> None:
     if status not in (200, 206):
         gone = "there is no such file" if status in (404, 410) else "the server does not give the file"
         raise WeightsError(f"{item.shown}: {gone} (HTTP {status})")
+
+
+def _wrong(item: Item, path: Path, digest: str | None, check: Callable[[Path], str | None]) -> str | None:
+    """What is wrong with the item as it lies at `path`."""
+    if item.target.suffix == ".safetensors" and (wrong := check(path)):
+        return wrong
+    return "not the file it should be (another hash)" if digest and _digest(path, like=digest) != digest else None
 
 
 def _digest(path: Path, like: str) -> str:
