@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -159,6 +160,16 @@ def test_cog_yaml_has_documented_keys_and_names_what_there_is():
     assert not re.search("^cog==", pins, re.MULTILINE), "Cog brings its own SDK"
     for setting in config["environment"]:
         assert not re.match("PATH=|PYTHONPATH=|CUDA_|HF_ENDPOINT=|NVIDIA_", setting), f"Cog refuses {setting}"
+
+
+def test_the_image_has_bytecode(tmp_path: Path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    (packages,) = tmp_path.glob("lib/python*/site-packages")
+    (packages / "installed.py").write_text("print(1)\n")
+    (packages / "broken.py").write_text("print 1\n")
+    for command in yaml.safe_load((ROOT / "cog.yaml").read_text())["build"]["run"]:
+        subprocess.run(command, shell=True, check=True, env={"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}"})
+    assert list((packages / "__pycache__").glob("installed.*.pyc"))
 
 
 def context() -> set[str]:
