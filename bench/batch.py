@@ -23,11 +23,11 @@ from typing import Any
 from diffusers import DiffusionPipeline
 
 from bench.random_models import build, write_lora
-from punks.batch.artist import Outcome
 from punks.batch.jobs import Job, read_jobs
 from punks.batch.manifest import entries
+from punks.batch.places.worker import Outcome
 from punks.batch.run import run
-from tests.test_batch_runs import facts, lines, pictures, start
+from tests.support.batches import facts, lines, pictures, start
 
 HAIR = ("red", "blue", "green", "black", "purple")
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.pixels_damage import damage
 from punks import Recipe
-from punks.png import write_png
+from punks.files.png import write_png
 from punks.prompts import complete
 from punks.snap.art import palette_of
 from training.captions import fields

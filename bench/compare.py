@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.demo import flags, held_out
-from punks.batch.local import Local
 from punks.batch.manifest import entries
+from punks.batch.places.local import Local
 from punks.batch.run import run
-from punks.batch.sheet import read_pixels
-from punks.compare.grid import PROMPTS, Axis, Grid, epochs_axis, make_grid
-from punks.compare.result import result, show
+from punks.report.compare.grid import PROMPTS, Axis, Grid, epochs_axis, make_grid
+from punks.report.compare.result import result, show
+from punks.report.sheet import read_pixels
 from training.captions import prompt
 from training.reading import read
 

@@ -16,10 +16,10 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from bench.batch_folder import write_folder
-from punks.batch.gallery import write_gallery
 from punks.batch.manifest import entries
-from punks.batch.sheet import write_sheets
-from tests.browser import chromium
+from punks.report.gallery import write_gallery
+from punks.report.sheet import write_sheets
+from tests.support.browser import chromium
 
 MOVED = """window.moved = 0; new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) window.moved += entry.value;

@@ -16,7 +16,7 @@ import torch
 
 from bench.gpu_rows import PROMPT, finish, row_of
 from punks import Recipe, Studio
-from punks.painter.pipeline import Painter
+from punks.painter.painter import Painter
 
 
 def seconds(act: Callable[[], object]) -> float:

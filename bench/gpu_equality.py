@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.demo import held_out, paint, recipe
 from punks.generate import Studio
-from punks.painter.pipeline import Painter
+from punks.painter.painter import Painter
 from punks.snap.color import ciede2000, lab
 from training.captions import prompt
 

@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import Family, build, write_lora
-from punks.png import write_art
+from punks.files.png import write_art
 from punks.snap import snap
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 

@@ -11,7 +11,8 @@ from diffusers import DiffusionPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.gpu_rows import PROMPT, finish, row_of
-from punks import Recipe, weights
+from punks import Recipe
+from punks.files import weights
 
 
 def main() -> None:

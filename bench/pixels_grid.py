@@ -21,7 +21,7 @@ import torch
 from PIL import Image, ImageOps
 
 from punks import Recipe, Studio
-from punks.pictures import find_pictures, open_picture
+from punks.files.pictures import find_pictures, open_picture
 from punks.snap import snap
 from training.captions import prompt
 from training.dataset import make, render

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from punks import Recipe, Studio
-from punks.start import picture_hash
+from punks.files.init_image import picture_hash
 from training.captions import prompt
 from training.portraits import draw, sample
 

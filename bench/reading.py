@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from punks.reading import Reading, read, repaint_eyes
-from punks.reading.names import EYES
+from punks.snap.portrait import Reading, read, repaint_eyes
+from punks.snap.portrait.names import EYES
 from training.portraits import Portrait, draw, sample
 from training.reading import nearest_eyes
 

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.cog_server import FAST, QUICK, Cog, start, until, write_bases
-from tests.fuzzing import fuzz, strays
+from tests.support.cog_server import FAST, QUICK, Cog, start, until, write_bases
+from tests.support.fuzzing import fuzz, strays
 
 ROOT = Path(__file__).resolve().parent.parent
 

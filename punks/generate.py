@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from punks import variants, weights
+from punks import variants
 from punks.errors import RecipeError
-from punks.palettes import parse_palette
-from punks.png import write_art, write_webp
+from punks.files import weights
+from punks.files.init_image import starting_picture
+from punks.files.palettes import parse_palette
+from punks.files.png import write_art, write_webp
 from punks.prompts import complete, hex_colors
-from punks.reading import read, repaint_eyes
 from punks.recipe import Recipe, explicit_palette
 from punks.snap import PixelArt, snap
 from punks.snap.art import palette_of as palette_of_cells
 from punks.snap.color import nearest
-from punks.start import starting_picture
+from punks.snap.portrait import read, repaint_eyes
 
 if TYPE_CHECKING:
-    from punks.painter.pipeline import Painter
+    from punks.painter.painter import Painter
 
 OnStep = Callable[[int, int], None]
 log = logging.getLogger(__name__)
@@ -107,8 +108,8 @@ class Studio:
             # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             # both bring torch along, whose OpenMP reads the line above
-            from punks.painter.memory import drop_others, make_room
-            from punks.painter.pipeline import Painter
+            from punks.painter.painter import Painter
+            from punks.painter.warm import drop_others, make_room
 
             make_room(self._painters, row)
             alone = functools.partial(drop_others, self._painters, row.base.name)

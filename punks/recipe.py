@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from punks import variants
 from punks.errors import RecipeError
-from punks.palettes import Color, parse_color, parse_palette
-from punks.reading.names import EYES
+from punks.files.palettes import Color, parse_color, parse_palette
+from punks.snap.portrait.names import EYES
 from punks.traits import Traits, gather
 
 NEGATIVE_PROMPT = "blurry, smooth, gradients, antialiased, photography, realistic, 3d render"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from punks.errors import RecipeError
-from punks.palettes import parse_color
+from punks.files.palettes import parse_color
 from punks.prompts import SUBJECT
 from punks.snap.color import ciede2000, lab
 

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline
 
 from bench.random_models import build, write_lora
 from punks.variants import VARIANTS, Base, Variant
-from tests.cog_server import served_weights, service  # noqa: F401 - fixtures
+from tests.support.cog_server import served_weights, service  # noqa: F401 - fixtures
 
 # a job in the background ignores Ctrl-C, and so would the programs that tests start and interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)

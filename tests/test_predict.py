@@ -17,8 +17,8 @@ from punks.recipe import Recipe, bounds
 from punks.service.schema import openapi
 from punks.traits import Traits
 from punks.variants import DEFAULT, VARIANTS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent
 TREE = ast.parse((ROOT / "predict.py").read_text())
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 OWN = ["num_outputs", "output_format", "return_painting"]
@@ -188,7 +188,7 @@ def context() -> set[str]:
 def test_the_image_has_all_that_predict_py_imports_and_nothing_of_the_tests():
     # what the service imports when it paints, asked of a fresh interpreter
     code = (
-        "import sys, pathlib, predict, punks.painter.pipeline, punks.painter.memory\n"
+        "import sys, pathlib, predict, punks.painter.painter, punks.painter.warm\n"
         "root = str(pathlib.Path().resolve())\n"
         "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
         "print(*[f[len(root) + 1:] for f in files if f.startswith(root + '/p')], sep='\\n')"
@@ -209,13 +209,13 @@ def test_the_service_needs_nothing_that_the_image_lacks():
     pins = (ROOT / "requirements.txt").read_text()
     installed = {re.split("[=<>]", line)[0].replace("-", "_") for line in pins.splitlines() if line[:1].isalpha()}
     modules = {"PIL": "pillow", "cog": None, "cuda": None}  # torch brings cuda.bindings
-    elsewhere = ("punks/commands/", "punks/batch/", "punks/compare/")  # entrances of their own
+    elsewhere = ("punks/cli/", "punks/batch/", "punks/report/")  # entrances of their own
     for path in (path for path in context() if path.endswith(".py") and not path.startswith(elsewhere)):
         if path in (
             "punks/service/server.py",
             "punks/service/schema.py",
-            "punks/weights/fetch.py",
-            "punks/weights/transfer.py",
+            "punks/lora/fetch.py",
+            "punks/files/transfer.py",
         ):
             continue  # these run where a model is served without Docker or weights are fetched, never in the image
         for node in ast.walk(ast.parse((ROOT / path).read_text())):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from punks.batch.artist import Outcome, recipe_of
 from punks.batch.jobs import Job
 from punks.batch.manifest import AGAIN, Entry, Manifest
+from punks.batch.places.worker import Outcome, recipe_of
 from punks.errors import BatchError, ImageError
+from punks.files.png import write_art, write_png
 from punks.generate import painted_prompt
-from punks.png import write_art, write_png
 from punks.recipe import Recipe
 from punks.snap import PixelArt
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from punks.errors import BatchError, PunkError, RecipeError
+from punks.files.init_image import picture_hash
 from punks.recipe import MAX_SEED, Recipe, bounds
-from punks.start import picture_hash
 from punks.traits import Traits
 
 MOST = 100_000  # combinations of a prompt that are painted without being asked for by number

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punks.batch.artist import batches
 from punks.batch.folder import KINDS, WRITERS, Folder
 from punks.batch.manifest import Entry
-from punks.reading import read
-from punks.reading.face import SURE
+from punks.batch.places.worker import batches
 from punks.recipe import Recipe
 from punks.snap import PixelArt, lock_palette
 from punks.snap.art import palette_of
 from punks.snap.color import nearest
+from punks.snap.portrait import read
+from punks.snap.portrait.face import SURE
 
 MOST = 1024  # colours that a palette is chosen from: those that lie near each other are one, if there are more
 

@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from punks.batch.artist import Outcome, Place
 from punks.batch.folder import KINDS, LOCKED, WRITERS, Folder, as_json, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME, Entry, entries
 from punks.batch.palette_lock import lock, twins, unlock
+from punks.batch.places.worker import Outcome, Place
 from punks.errors import BatchError
 from punks.recipe import MAX_SEED
 

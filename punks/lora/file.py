@@ -15,9 +15,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from punks.errors import LoraError
+from punks.files.weights import fault
 from punks.lora.training_runs import RUNS, several
 from punks.variants import VARIANTS, Variant
-from punks.weights import fault
 
 DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 

@@ -11,8 +11,8 @@ import torch
 import transformers
 from torch import Tensor
 
-from punks import weights
 from punks.errors import WeightsError
+from punks.files import weights
 
 # both print notes about optional parts and bars of their own; this program says what its users need to know
 transformers.utils.logging.set_verbosity_error()

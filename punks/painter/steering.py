@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from punks.palettes import Color
+from punks.files.palettes import Color
 from punks.recipe import Recipe
 
 ALIKE = 0.7  # of the picture's spread: latents this far from the border's are not background

@@ -17,12 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
-from punks import variants, weights
+from punks import variants
 from punks.errors import ImageError, RecipeError
+from punks.files import weights
+from punks.files.checksums import sha256
+from punks.files.png import write_art, write_png, write_webp
 from punks.generate import Punk, Studio
-from punks.png import write_art, write_png, write_webp
 from punks.recipe import Recipe
-from punks.weights.checksums import sha256
 
 _WHOLE = {"num_outputs", *(one.name for one in dataclasses.fields(Recipe) if int in (one.type, *get_args(one.type)))}
 

@@ -8,17 +8,17 @@ from PIL import Image
 from threadpoolctl import ThreadpoolController  # pyright: ignore[reportMissingTypeStubs]
 
 from punks.errors import ImageError, RecipeError
-from punks.palettes import Color, parse_color, parse_palette
-from punks.pictures import upright
+from punks.files.palettes import Color, parse_color, parse_palette
+from punks.files.pictures import upright
 from punks.snap.art import SIZES, Bools, Bytes, Floats, Ints, PixelArt, palette_of
 from punks.snap.background import find_background
 from punks.snap.cells import CORE, flatness, sample, settle
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grid import find_grid
+from punks.snap.grouping import alike, drift_field, faint, group, noise_slack, values
+from punks.snap.holes import whole_background
 from punks.snap.level import level
-from punks.snap.palette import alike, drift_field, faint, group, noise_slack, values
 from punks.snap.regions import grow
-from punks.snap.repaint import whole_background
 
 BACKGROUNDS = ("keep", "solid", "transparent")
 SURE = 0.55  # of confidence: less is no grid

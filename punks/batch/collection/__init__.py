@@ -1,0 +1,1 @@
+"""Collections: weighted traits drawn with exact quotas under rules."""

@@ -1,0 +1,1 @@
+"""Where a batch is painted: this machine, Ray, Cog servers, Replicate."""

@@ -1,0 +1,143 @@
+"""Cog servers: requests in, pixel art out. https://github.com/replicate/cog, docs/http.md"""
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+import mimetypes
+from collections.abc import Sequence
+from typing import Any
+
+import httpx2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from punks.batch.folder import as_json
+from punks.batch.jobs import Job
+from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log
+from punks.batch.places.worker import Outcome, recipe_of
+from punks.errors import BatchError, RecipeError
+from punks.recipe import Recipe
+from punks.snap import PixelArt
+from punks.snap.art import palette_of
+
+
+def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
+    """Servers by their addresses, each with one job at a time. Raises BatchError if none answers."""
+    try:
+        servers = [Cog(url, paintings=paintings) for url in urls]
+    except httpx2.InvalidURL as error:
+        raise RecipeError("on", ",".join(urls), f"it is no address ({error})") from error
+    absent = [server for server in servers if not server.there()]
+    if len(absent) == len(servers):
+        for server in servers:
+            server.close()
+        raise BatchError(f"{', '.join(urls)}: no server answers there; start one with `punks serve`")
+    for server in absent:
+        log.warning("%s: no server answers there yet", server.name)
+    return Servers(servers, paintings=paintings)
+
+
+class Cog:
+    """A Cog server that runs this program's predict.py."""
+
+    def __init__(self, url: str, *, paintings: bool) -> None:
+        self.name = url
+        self._paintings = paintings
+        self._http = httpx2.Client(base_url=url, timeout=TIMEOUT)
+
+    def there(self) -> bool:
+        """Whether it answers at all."""
+        try:
+            return self._http.get("/health-check", timeout=10).is_success
+        except httpx2.TransportError:
+            return False
+
+    def close(self) -> None:
+        self._http.close()
+
+    def paint(self, job: Job) -> Outcome:
+        """Asks under an id of the job's own: while an earlier request of that id runs, no second one is started."""
+        body = {"input": inputs(job, paintings=self._paintings)}
+        answer = json_of(checked(self._http, "PUT", f"/predictions/{key(job)}", json=body))
+        if answer.get("status") != "succeeded":
+            error = str(answer.get("error") or answer.get("status"))
+            if error.startswith("Prediction failed"):
+                raise JobError(error.removeprefix("Prediction failed: ").removeprefix("Prediction failed: "))
+            raise LaterError(error, blame=True)
+        return outcome(job, answer, self._file)
+
+    def _file(self, url: str) -> bytes:
+        return checked(self._http, "GET", url).content
+
+
+def key(job: Job) -> str:
+    """An id for what is asked: the same for the same recipe, today and tomorrow."""
+    return hashlib.sha256(recipe_of(job).to_json().encode()).hexdigest()[:32]
+
+
+def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
+    """What predict.py takes. The picture is enlarged here."""
+    given = {name: value for name, value in _asked(job).items() if value is not None}
+    if "traits" in given:
+        given["traits"] = json.dumps(given["traits"])
+    if job.image is not None:
+        kind = mimetypes.guess_type(job.image)[0] or "application/octet-stream"
+        given["image"] = f"data:{kind};base64,{base64.b64encode(job.image.read_bytes()).decode()}"
+    return {**given, "return_painting": True} if paintings else given
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """The recipe that a server is given: of the smallest size, which costs the least to send."""
+    return as_json(recipe_of(job).replace(output_size=24))
+
+
+def json_of(response: httpx2.Response) -> dict[str, Any]:
+    """The object in an answer. Raises LaterError if it was damaged on its way."""
+    try:
+        return dict(response.json())
+    except (ValueError, TypeError) as error:
+        raise LaterError("a damaged answer", blame=True) from error
+
+
+def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
+    """The punk in an answer of predict.py; `file(url)` fetches what is not in the answer itself.
+
+    Raises BatchError if it is no such answer, JobError if the server does not know a field that the job sets.
+    """
+    try:
+        output = answer["output"]
+        painted, confidence = json.loads(output["recipes"][0]), float(output["confidences"][0])
+        pixels = output["pixels"][0]
+        painting = (output["paintings"] or [None])[0]
+        warnings = (output.get("warnings") or [""])[0]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BatchError("the server answers, but not as this program's predict.py does") from error
+    for name, value in _asked(job).items():
+        default = Recipe.__dataclass_fields__[name].default
+        # traits have had their effect on the other fields
+        if name != "traits" and painted.get(name, default) != value:
+            raise JobError(f"the server painted another recipe: {name} {painted.get(name)!r}, not {value!r}")
+    cells = np.asarray(_picture(pixels, file))
+    art = PixelArt(
+        cells=cells,
+        palette=palette_of(cells),
+        confidence=confidence,
+        drift=0.0,
+        has_grid=True,
+        background=np.zeros(cells.shape[:2], bool),
+    )
+    seconds = answer.get("metrics", {}).get("seconds", {})
+    painting = painting and _picture(painting, file)
+    return Outcome(job=job, art=art, painting=painting, seconds=seconds, warnings=warnings)
+
+
+def _picture(url: str, file: Any) -> Image.Image:
+    try:
+        content = base64.b64decode(url.partition(",")[2], validate=True) if url.startswith("data:") else file(url)
+        image = Image.open(io.BytesIO(content), formats=["PNG"])
+        image.load()
+    except (binascii.Error, OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise LaterError("a damaged picture", blame=True) from error
+    return image

@@ -1,0 +1,1 @@
+"""What is derived from a batch folder: gallery, contact sheets, comparison, metadata."""

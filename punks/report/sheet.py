@@ -1,0 +1,124 @@
+"""Contact sheets: pictures in rows, every cell of theirs a square, with names beneath or titles at the side."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from punks.batch.manifest import Entry
+from punks.errors import ImageError
+from punks.files.pictures import open_picture
+from punks.files.png import write_png
+
+GRID, GAP, MARGIN, TEXT = 24, 12, 32, 13
+PAPER, INK, QUIET, CHECK = "#fbfaf7", "#17161a", "#66646e", "#dedcd6"
+PER_SHEET, COLUMNS = 1000, 25  # 2,152 x 4,187 px, two megabytes or so
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+Rows = Sequence[Sequence[Image.Image | None]]
+
+
+def contact_sheet(
+    rows: Rows,
+    row_titles: Sequence[str] = (),
+    column_titles: Sequence[str] = (),
+    *,
+    names: Sequence[Sequence[str]] = (),
+    title: str = "",
+    side: int = 3 * GRID,
+) -> Image.Image:
+    """Pictures in a grid on light paper -> RGB. Every picture becomes `side` px: small ones by nearest neighbour.
+
+    Titles stand left of the rows and above the columns, `names` beneath the pictures; what is too long for its place
+    ends in dots. None leaves a place empty, transparent cells show a checkerboard. The font has Latin letters only.
+    """
+    font = ImageFont.load_default(TEXT)
+    columns = max((len(row) for row in rows), default=0)
+    left = MARGIN + (min(320, max(map(round, map(font.getlength, row_titles)))) + GAP if any(row_titles) else 0)
+    top = MARGIN + (2 * TEXT + GAP if title else 0) + (TEXT + GAP if any(column_titles) else 0)
+    across, down = side + GAP, side + GAP + (TEXT + 6 if names else 0)
+    size = (left + columns * across - GAP + MARGIN, top + len(rows) * down - GAP + MARGIN)
+    sheet = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(sheet)
+    if title:
+        pen.text((MARGIN, MARGIN), title, INK, ImageFont.load_default(2 * TEXT - 6), "lt")
+    for at, text in enumerate(column_titles):
+        pen.text((left + at * across, top - GAP + 2), shortened(text, font, side), QUIET, font, "ls")
+    for y, row in enumerate(rows):
+        if y < len(row_titles):
+            text = shortened(row_titles[y], font, left - MARGIN - GAP, lines=max(1, side // (TEXT + 7)))
+            pen.text((MARGIN, top + y * down + side // 2), text, INK, font, "lm", spacing=7)
+        for x, picture in enumerate(row):
+            corner = (left + x * across, top + y * down)
+            if picture is not None:
+                sheet.paste(_sized(picture, side), corner)
+            if names and x < len(names[y]):
+                pen.text((corner[0], corner[1] + side + 4), shortened(names[y][x], font, side), QUIET, font, "lt")
+    return sheet
+
+
+def shortened(text: str, font: Font, width: int, lines: int = 1) -> str:
+    """The text on at most so many lines of `width` px, broken between words; what does not fit ends in dots."""
+    words, broken = text.split(), list[str]()
+    while words:
+        line = words.pop(0)
+        while words and font.getlength(f"{line} {words[0]}") <= width:
+            line += " " + words.pop(0)
+        if len(broken) == lines - 1 and words:
+            line, words = f"{line} {words[0]}", []
+        while len(line) > 1 and font.getlength(line) > width:
+            line = line.removesuffix("...")[:-1].rstrip() + "..."
+        broken.append(line)
+    return "\n".join(broken)
+
+
+def write_sheets(folder: Path, entries: Iterable[Entry], title: str | None = None) -> list[Path]:
+    """Writes `sheet.png` for the manifest's entries; more than 1,000 go on in `sheet-2.png` and so on. -> the sheets.
+
+    Raises ImageError on pixels that cannot be read, and where the disk refuses.
+    """
+    done = [(entry["name"], folder / entry["files"]["pixels"]) for entry in entries if entry["status"] == "done"]
+    sheets: list[Path] = []
+    for start in range(0, len(done), PER_SHEET):
+        part = done[start : start + PER_SHEET]
+        pictures, names = [read_pixels(path) for _, path in part], [name for name, _ in part]
+        said = f"{start + 1:,} to {start + len(part):,} of {len(done):,}" if len(done) > PER_SHEET else f"{len(done):,}"
+        columns = min(COLUMNS, math.ceil(math.sqrt(1.6 * len(part))))
+        sheet = contact_sheet(
+            _rows(pictures, columns),
+            names=_rows(names, columns),
+            title=f"{title or folder.resolve().name}: {said} punk{'s' * (len(done) > 1)}",
+            side=(5 if len(part) <= 300 else 3) * GRID,
+        )
+        sheets.append(folder / (f"sheet-{len(sheets) + 1}.png" if sheets else "sheet.png"))
+        write_png(sheet, sheets[-1])
+    for path in {folder / "sheet.png", *folder.glob("sheet-*.png")} - set(sheets):  # of a longer batch before
+        path.unlink(missing_ok=True)
+    return sheets
+
+
+def read_pixels(path: Path) -> Image.Image:
+    """A file of 24x24 pixels -> RGB, or RGBA where some are transparent. Raises ImageError."""
+    picture = open_picture(path)
+    if picture.size != (GRID, GRID):
+        raise ImageError(f"{path}: {picture.width}x{picture.height} px, where {GRID}x{GRID} belong")
+    return picture
+
+
+def _rows(items: Sequence[Any], columns: int) -> list[Sequence[Any]]:
+    return [items[at : at + columns] for at in range(0, len(items), columns)]
+
+
+def _sized(picture: Image.Image, side: int) -> Image.Image:
+    larger = max(picture.size) > side
+    sized = picture.resize((side, side), Image.Resampling.LANCZOS if larger else Image.Resampling.NEAREST)
+    if sized.mode != "RGBA":
+        return sized
+    squares = (np.indices((side, side)) // max(1, side // 12)).sum(0) % 2 == 0
+    paper = Image.new("RGB", (side, side), PAPER)
+    paper.paste(CHECK, mask=Image.fromarray(squares))
+    paper.paste(sized, mask=sized.getchannel("A"))
+    return paper

@@ -1,0 +1,312 @@
+"""The command line as a user meets it, in a process of its own where that matters."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from punks import Recipe
+from punks.cli import main
+from punks.errors import ImageError, RecipeError
+from punks.files.png import read_recipe, write_png
+from punks.snap.art import edges
+from tests.support import ROOT
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def paint(*args: str) -> int:
+    return main(["generate", "--variant", "tiny", *args])
+
+
+def punks(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "punks", *args], capture_output=True, text=True, timeout=60)
+
+
+def test_a_prompt_becomes_a_png_that_is_a_24x24_picture(capsys: pytest.CaptureFixture[str]):
+    assert paint("lady, red hair", "--seed", "7", "-o", "punk.png") == 0
+    said = capsys.readouterr().out
+    with Image.open("punk.png") as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (1024, 1024, 3)
+    borders = edges(1024, 24)
+    assert borders.tolist() == [round(i * 1024 / 24) for i in range(25)]
+    cells = pixels[borders[:-1]][:, borders[:-1]]
+    assert (cells.repeat(np.diff(borders), 0).repeat(np.diff(borders), 1) == pixels).all()
+    assert "punk.png" in said
+    assert "seed 7" in said
+    assert f"{len(np.unique(cells.reshape(-1, 3), axis=0))} colours: #" in said
+
+
+@pytest.mark.parametrize("size", [24, 25, 512, 1000, 2048])
+def test_every_size_shows_the_same_cells(size: int):
+    assert paint("lady", "--seed", "7", "-o", "small.png", "--size", "24") == 0
+    assert paint("lady", "--seed", "7", "-o", "big.png", "--size", str(size)) == 0
+    with Image.open("small.png") as small, Image.open("big.png") as big:
+        assert big.size == (size, size)
+        assert big.resize((24, 24), Image.Resampling.NEAREST).tobytes() == small.tobytes() or size < 48
+
+
+def test_a_png_repaints_itself_cell_for_cell(capsys: pytest.CaptureFixture[str]):
+    assert (
+        paint("lady #ff0000 #00ff00", "--palette", "prompt", "--steps", "3", "--lora-scale", "0.4", "-o", "a.png") == 0
+    )
+    assert main(["generate", "--recipe", "a.png", "-o", "b.png"]) == 0
+    with Image.open("a.png") as a, Image.open("b.png") as b:
+        assert a.tobytes() == b.tobytes()
+    assert read_recipe(Path("a.png")) == read_recipe(Path("b.png"))
+    capsys.readouterr()
+    assert main(["generate", "--recipe", "a.png", "-o", "c.png", "--epoch", "2", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["recipe"] == json.loads(read_recipe(Path("a.png")).replace(epoch=2).to_json())
+    Path("recipe.json").write_text("\ufeff" + json.dumps(facts["recipe"]), "utf-8")  # as Windows' editors begin a file
+    assert main(["generate", "--recipe", "recipe.json", "-o", "d.png"]) == 0
+    assert Path("c.png").read_bytes() == Path("d.png").read_bytes()
+
+
+def test_outputs_count_up_and_equal_those_painted_alone(capsys: pytest.CaptureFixture[str]):
+    Path("many").mkdir()
+    assert paint("lady", "--seed", "3", "-n", "3", "-o", "many", "--painting", "--json") == 0
+    facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [fact["seed"] for fact in facts] == [3, 4, 5]
+    want = {f"punk-{seed}{kind}.png" for seed in (3, 4, 5) for kind in ("", ".painting")}
+    assert {path.name for path in Path("many").iterdir()} == want
+    assert paint("lady", "--seed", "4", "-o", "alone.png") == 0
+    assert Path("alone.png").read_bytes() == Path("many/punk-4.png").read_bytes()
+    assert paint("lady", "--seed", "3", "-n", "2", "-o", "x.png") == 0
+    assert Path("x-4.png").read_bytes() == Path("alone.png").read_bytes()
+
+
+def test_a_name_of_our_own_never_replaces_a_file():
+    for _ in range(2):
+        assert paint("lady", "--seed", "3", "--size", "24") == 0
+    assert {path.name for path in Path().iterdir()} == {"punk-3-2.png", "punk-3.png"}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "say what to paint"),
+        (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a whole number from 0 to 4294967295"),
+        (["lady", "--seed", "one"], "invalid int value: 'one'"),
+        (["lady", "--steps", "101"], "num_inference_steps: 101 is not allowed; use a whole number from 1 to 100"),
+        (["lady", "--num-outputs", "0"], "num_outputs: 0 is not allowed"),
+        (["lady", "--variant", "sd16"], "invalid choice: 'sd16'"),
+        (["lady", "--sede", "1"], "unrecognized arguments: --sede 1; did you mean --seed?"),
+        (["lady", "--xyzzy"], "unrecognized arguments: --xyzzy\n"),
+        (["lady", "--palette", "prompt"], "palette: 'prompt' is not allowed"),
+        (["lady", "--palette", "#12"], "palette: '#12' is not allowed"),
+        (["lady", "--background", "blau"], "background: 'blau' is not allowed"),
+        (["lady", "--vary-seed", "3"], "--vary-seed goes with --vary"),
+        (["lady", "--strength", "0.3"], "--strength goes with --image"),
+        (["lady", "-o", "punk.jpg"], "use a file name that ends in .png"),
+    ],
+)
+def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    try:
+        code = paint(*args)
+    except SystemExit as stop:  # argparse's own
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert said in captured.err
+    assert not captured.out
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
+        (["lady", "--variant", "demo", "--epoch", "3"], "in the repository; epochs that are here: 1, 4, 7, 10\n"),
+        (["lady", "-o", "absent/punk.png"], "absent is no folder; make it first"),
+        (["--recipe", "absent.png"], "absent.png: cannot be read as a PNG"),
+        (["--recipe", "absent.json"], "absent.json: cannot be read"),
+        (["lady", "--palette", "absent.hex"], "absent.hex: cannot be read"),
+    ],
+)
+def test_a_failure_exits_with_1_and_says_the_way_out(args: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    assert paint(*args) == 1
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.startswith("punks: ")
+    assert captured.err.count("\n") == 1
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder where not even root can write")
+def test_a_folder_that_takes_no_file_is_said_before_weights_are_asked_for(capsys: pytest.CaptureFixture[str]):
+    for output in ("/proc", "/proc/punk.png"):
+        assert paint("lady", "--variant", "sd15-perfect", "-o", output) == 1
+        assert capsys.readouterr().err.startswith("punks: /proc: cannot be written (")
+
+
+def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.CaptureFixture[str]):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for port, why in ((other.getsockname()[1], "in use"), (99999, "0-65535")):
+            assert main(["serve", "--port", str(port)]) == 1
+            said = capsys.readouterr().err
+            assert said.startswith(f"punks: 127.0.0.1, port {port}: no server can listen there (")
+            assert why in said
+
+
+def test_a_palette_file_is_a_palette(capsys: pytest.CaptureFixture[str]):
+    Path("two.hex").write_text("ff0000\n0000ff\n")
+    assert paint("lady", "--palette", "two.hex", "-o", "punk.png") == 0
+    assert read_recipe(Path("punk.png")).palette == "#ff0000,#0000ff"
+    with Image.open("punk.png") as image:
+        assert {color for _, color in image.getcolors()} <= {(255, 0, 0), (0, 0, 255)}
+
+
+def test_the_longest_name_that_a_system_takes_is_written(tmp_path: Path):
+    path = tmp_path / f"{'a' * 251}.png"
+    write_png(Image.new("RGB", (24, 24)), path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path):
+    folder = tmp_path / "punk.png"
+    folder.mkdir()
+    with pytest.raises(ImageError, match="cannot be written"):
+        write_png(Image.new("RGB", (2, 2)), folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["punk.png"]
+
+
+@pytest.mark.parametrize("text", ["{}", '{"prompt": "x", "os": "rm"}', '{"prompt": "x", "seed": 1e99}', "x" * 100])
+def test_a_recipe_of_a_stranger_is_validated(text: str, tmp_path: Path):
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("punks-recipe", text)
+    Image.new("RGB", (2, 2)).save(tmp_path / "x.png", pnginfo=info)
+    with pytest.raises(RecipeError):
+        read_recipe(tmp_path / "x.png")
+
+
+def test_a_png_without_recipe_is_said_to_have_none(tmp_path: Path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "x.png")
+    with pytest.raises(ImageError, match="carries no recipe"):
+        read_recipe(tmp_path / "x.png")
+    recipe = Recipe(prompt="Lädy, \u2603", seed=1)
+    write_png(Image.new("RGB", (2, 2)), tmp_path / "y.png", recipe)
+    assert read_recipe(tmp_path / "y.png") == recipe
+
+
+def test_help_and_errors_start_without_torch():
+    code = (
+        "import sys; from punks.cli import main\n"
+        "for args in (['--help'], ['generate', '--help'], ['generate', 'x', '--seed', '-1'], ['weights']):\n"
+        "    try: main(args)\n"
+        "    except SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+
+
+def test_without_a_variant_the_demo_paints_and_says_so(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "lady", "--seed", "-1"]) == 2
+    err = capsys.readouterr().err
+    assert "sd15-perfect is not here, so the small demo model paints" in err
+    assert "script/download-weights sd15-perfect" in err
+
+
+def test_version_and_no_command():
+    assert punks("--version").stdout.startswith("punks ")
+    assert punks().returncode == 2
+
+
+def test_a_checkout_that_was_never_installed_runs(tmp_path: Path):
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "punks" not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "punks").symlink_to(ROOT / "punks")
+    for argument, said in (("traits", "hair"), ("--version", "punks (a checkout that was never installed)\n")):
+        command = [sys.executable, "-S", "-m", "punks", argument]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_leaves_is_no_traceback(unbuffered: str):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "punks", "weights"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["inspect", ROOT / "weights/demo/lora/punks_demo.safetensors"], ""),
+        (["snap", "a" * 300, "-o", "out"], f"punks: {'a' * 300}: File name too long\n"),
+    ],
+)
+def test_a_closed_output_is_no_traceback(words: list[str | Path], said: str):
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "punks", *words]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1 if said else 0, said)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_the_output_is_said_once():
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "punks", "traits"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "punks: output: No space left on device\n")
+
+
+def test_what_the_system_refuses_is_no_traceback(capsys: pytest.CaptureFixture[str]):
+    assert main(["snap", "a" * 300, "-o", "out"]) == 1
+    assert capsys.readouterr().err.startswith("punks: aaa")
+
+
+def test_ctrl_c_leaves_no_half_written_file(tiny_weights: Path, tmp_path: Path):
+    # the tiny row exists in this process only; the child takes it from conftest
+    code = (
+        "import sys; from tests.conftest import TINY; from punks.variants import VARIANTS; VARIANTS['tiny'] = TINY\n"
+        "from punks.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    root = ROOT
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "generate", "lady", "--variant", "tiny", "-n", "10000", "-o", str(tmp_path)],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().endswith("punks: interrupted")
+    assert "Traceback" not in err
+    for path in tmp_path.iterdir():
+        assert path.suffix == ".png"
+        assert not path.name.startswith(".")
+        Image.open(path).load()

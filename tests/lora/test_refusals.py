@@ -1,0 +1,198 @@
+"""What `punks inspect` refuses and warns of, in true sentences, is what loading refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from bench import random_models
+from punks.cli import main
+from punks.errors import LoraError
+from punks.lora.file import check, read_header
+from punks.lora.modules import module_shapes
+from punks.painter.lora import LoraSlot
+from punks.variants import VARIANTS
+from tests.support import ROOT
+from tests.support.lora_files import EPOCH_7, PERFECT, inspected, shapes, tensors, write
+
+
+@pytest.fixture
+def perfect(tmp_path: Path) -> Path:
+    return write(tmp_path / EPOCH_7, "sd15-perfect", PERFECT, only="attn2_to_k")
+
+
+@pytest.mark.parametrize(("variant", "family", "count"), [("sd15-perfect", "sd15", 264), ("sdxl-current", "sdxl", 986)])
+def test_the_published_bases_have_the_modules_of_diffusers(variant: str, family: str, count: int, tmp_path: Path):
+    with torch.device("meta"):
+        pipeline: Any = (random_models._sd15 if family == "sd15" else random_models._sdxl)(tmp_path, True)
+    want = {name: tuple(weight.shape) for name, weight in LoraSlot(pipeline)._targets.items()}
+    assert module_shapes(VARIANTS[variant]) == want
+    assert shapes(variant) == {k: tuple(w.shape) for k, w in random_models.kohya_names(pipeline).items()}
+    assert len(shapes(variant)) == count
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-xl"])
+def test_a_base_on_disk_has_the_modules_that_loading_checks(name: str, tiny_weights: Path):
+    from diffusers import DiffusionPipeline
+
+    pipeline: Any = DiffusionPipeline.from_pretrained(tiny_weights / name, variant="fp16", dtype=torch.float16)
+    want = {kohya: tuple(weight.shape) for kohya, weight in LoraSlot(pipeline)._targets.items()}
+    assert module_shapes(VARIANTS[name]) == want
+
+
+def test_a_dim_64_file_named_as_epoch_7_is_caught(tmp_path: Path):
+    header = PERFECT | {"ss_network_dim": "64"}
+    path = write(tmp_path / EPOCH_7, "sd15-perfect", header, rank=64, only="attn2_to_k")
+    said = "its name says epoch 7 of sd15-perfect, which was trained at network_dim 32, but it has rank 64"
+    found = inspected(path)
+    assert (found["verdict"], found["status"]) == ("refused", 1)
+    assert said in found["refusal"]
+    base = module_shapes(VARIANTS["sd15-perfect"])
+    assert base is not None
+    with pytest.raises(LoraError, match=said):  # what guards loading
+        check(read_header(path), base)
+    assert inspected(path.rename(tmp_path / "other.safetensors"))["verdict"] == "serves"
+
+
+def test_a_file_of_another_epoch_under_this_name_is_warned_of(perfect: Path):
+    save_file(load_file(perfect), perfect, metadata=PERFECT | {"ss_epoch": "3", "ss_network_dim": "16"})
+    said = " ".join(inspected(perfect)["warnings"])
+    assert "its name says epoch 7 of sd15-perfect, its header epoch 3" in said
+    assert "the header says network_dim 16, the tensors have 32" in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda _: b"", "is empty"),
+        (lambda raw: raw[:-1], "not a whole safetensors file"),
+        (lambda raw: raw[:50], "not a whole safetensors file"),
+        (lambda raw: raw.replace(b'"data_offsets":[0,', b'"data_offsets":[2,', 1), "invalid offset for tensor"),
+        (lambda _: b"PK\x03\x04" + bytes(200), "a pickled checkpoint, which can run code"),
+        (lambda _: b"\x80\x02ctorch\n", "a pickled checkpoint, which can run code"),
+    ],
+    ids=["zero bytes", "truncated", "header cut", "offsets tampered with", "zip pickle", "pickle"],
+)
+def test_a_damaged_file_is_refused_with_a_true_sentence(
+    spoil: Any, said: str, perfect: Path, capsys: pytest.CaptureFixture[str]
+):
+    perfect.write_bytes(spoil(perfect.read_bytes()))
+    found = inspected(perfect)
+    assert (found["verdict"], found["status"]) == ("refused", 1)
+    assert said in found["refusal"]
+    assert main(["inspect", str(perfect)]) == 1
+    assert said in capsys.readouterr().err
+
+
+NAME = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+PATH = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "family"),
+    [
+        ({f"{NAME}.hada_w1_a": (1280, 4), f"{NAME}.hada_w1_b": (4, 768)}, "a LoHa", None),
+        ({f"{NAME}.lokr_w1": (8, 8), f"{NAME}.lokr_w2": (160, 96)}, "a LoKr", None),
+        (
+            {
+                f"{NAME}.lora_down.weight": (4, 768),
+                f"{NAME}.lora_up.weight": (1280, 4),
+                f"{NAME}.dora_scale": (1280, 1),
+            },
+            "a DoRA",
+            "SD 1.5",
+        ),
+        ({f"{PATH}.lora_A.weight": (4, 768), f"{PATH}.lora_B.weight": (1280, 4)}, "a PEFT LoRA", "SD 1.5"),
+        ({f"{PATH}.lora_A.weight": (4, 2048), f"{PATH}.lora_B.weight": (1280, 4)}, "a PEFT LoRA", "SDXL"),
+        ({f"{PATH}.lora.down.weight": (4, 768), f"{PATH}.lora.up.weight": (1280, 4)}, "a diffusers LoRA", "SD 1.5"),
+        (
+            {
+                f"{PATH[:-5]}.processor.to_k_lora.down.weight": (4, 768),
+                f"{PATH[:-5]}.processor.to_k_lora.up.weight": (1280, 4),
+            },
+            "a diffusers LoRA",
+            "SD 1.5",
+        ),
+        ({f"{NAME}.lora_down.weight": (4, 1024), f"{NAME}.lora_up.weight": (1280, 4)}, "a kohya LoRA", "SD 2"),
+        (
+            {
+                "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 3072),
+                "lora_unet_double_blocks_0_img_attn_proj.lora_up.weight": (3072, 4),
+            },
+            "a kohya LoRA",
+            "Flux",
+        ),
+        (
+            {
+                "transformer.transformer_blocks.0.attn.add_k_proj.lora_A.weight": (4, 1536),
+                "transformer.transformer_blocks.0.attn.add_k_proj.lora_B.weight": (1536, 4),
+            },
+            "a PEFT LoRA",
+            "SD3",
+        ),
+        ({"model.weight": (3, 3)}, "a safetensors file without LoRA weights", None),
+    ],
+)
+def test_what_is_no_kohya_lora_for_a_base_is_read_and_refused(
+    keys: dict[str, tuple[int, ...]], kind: str, family: str | None, tmp_path: Path
+):
+    path = tmp_path / "x.safetensors"
+    save_file({key: np.ones(shape, np.float16) for key, shape in keys.items()}, path)
+    found = inspected(path)
+    assert (found["kind"], found["family"], found["verdict"], found["status"]) == (kind, family, "refused", 1)
+    assert kind in found["refusal"]
+    if family:
+        assert found["ranks"] == [4]
+
+
+def test_alphas_that_are_missing_are_said_whatever_the_header_says(perfect: Path, capsys: pytest.CaptureFixture[str]):
+    whole = load_file(perfect)
+    bare = {key: tensor for key, tensor in whole.items() if not key.endswith("alpha")}
+    save_file(bare, perfect, metadata=PERFECT)
+    found = inspected(perfect)
+    assert found["verdict"] == "serves with warnings"
+    said = "the header says alpha 16, the tensors have none: the rank stands for it, so it acts at 2 times the strength"
+    assert said in found["warnings"]
+    main(["inspect", str(perfect)])
+    assert "rank, alpha  32, unknown" in capsys.readouterr().out
+    alpha = next(key for key in whole if key.endswith("alpha"))
+    save_file(bare | {alpha: whole[alpha]}, perfect, metadata=PERFECT)
+    assert "15 of 16 modules have no alpha: the rank stands for it" in inspected(perfect)["warnings"]
+
+
+@pytest.mark.parametrize("damage", ["another shape", "missing"])
+def test_a_damaged_lora_of_the_demo_is_refused_for_its_damage(damage: str, tmp_path: Path):
+    spoiled = load_file(ROOT / "weights/demo/lora/punks_demo.safetensors")
+    key = next(key for key in spoiled if key.endswith("lora_up.weight"))
+    up = spoiled.pop(key)
+    if damage == "another shape":
+        spoiled[key] = np.concatenate([up, up])
+    save_file(spoiled, tmp_path / "x.safetensors")
+    found = inspected(tmp_path / "x.safetensors")
+    name = key.removesuffix(".lora_up.weight")
+    said = {"another shape": f"{name} has shapes (", "missing": f"{name} lacks .lora_up.weight"}
+    assert found["refusal"].startswith(said[damage])
+
+
+def test_a_locon_with_plain_convolutions_is_served_as_it_is_fused(tmp_path: Path):
+    path = tmp_path / "x.safetensors"
+    name = "lora_unet_down_blocks_0_resnets_0_conv1"
+    save_file(tensors({name: (320, 320, 3, 3)}, 4, 1), path)
+    found = inspected(path, "--against", "sd15-perfect")
+    assert "LoCon" in found["kind"]
+    assert (found["refusal"], found["base"]) == (None, "sd15")
+    save_file(load_file(path) | {f"{name}.lora_mid.weight": np.ones((4, 4, 3, 3), np.float16)}, path)
+    assert "nothing takes its key" in inspected(path)["refusal"]
+
+
+@pytest.mark.parametrize("part", ["lora_down", "alpha"])
+def test_values_that_are_not_finite_are_refused(part: str, perfect: Path):
+    spoiled = load_file(perfect)
+    spoiled[next(key for key in spoiled if part in key)][...] = np.nan
+    save_file(spoiled, perfect, metadata=PERFECT)
+    found = inspected(perfect)
+    assert "not finite" in found["refusal"]
+    assert any(block["mean"] is None for block in found["blocks"])

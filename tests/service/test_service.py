@@ -1,0 +1,202 @@
+"""What a request to the service gets, asked of Cog's own server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from punks import Recipe
+from punks.files.checksums import sha256
+from punks.files.png import read_recipe
+from punks.service.schema import openapi
+from punks.variants import VARIANTS
+from tests.support.cog_server import QUICK, Cog, data_uri, file_bytes, picture, receiver
+
+
+def test_the_schema_is_served(service: Cog):
+    assert service.ask("GET", "/openapi.json").json() == openapi()
+
+
+def test_one_prediction_has_every_part_of_the_output(service: Cog, tmp_path: Path):
+    output = service.output(seed=7, background="transparent", palette="#ff0000,#00ff00,#000000")
+    assert list(output) == ["confidences", "images", "paintings", "palettes", "pixels", "recipes", "seeds", "warnings"]
+    assert output["seeds"] == [7]
+    assert output["paintings"] is None
+    image, pixels = picture(output["images"][0]), picture(output["pixels"][0])
+    assert (image.format, image.size, pixels.format, pixels.size) == ("PNG", (48, 48), "PNG", (24, 24))
+    assert image.resize((24, 24), Image.Resampling.NEAREST).tobytes() == pixels.tobytes()
+    opaque = {color for _, color in pixels.convert("RGBA").getcolors(576) if color[3]}
+    assert set(output["palettes"][0].split(",")) == {"#{:02x}{:02x}{:02x}".format(*color[:3]) for color in opaque}
+    assert 0 <= output["confidences"][0] <= 1
+    recipe = Recipe.from_json(output["recipes"][0])
+    assert (recipe.seed, recipe.variant, recipe.background) == (7, "sd15-perfect", "transparent")
+    (tmp_path / "punk.png").write_bytes(file_bytes(output["images"][0]))
+    assert read_recipe(tmp_path / "punk.png") == recipe
+
+
+def test_traits_are_one_json_input_and_what_was_not_given_is_said(service: Cog):
+    bare = {name: value for name, value in QUICK.items() if name != "prompt"} | {"seed": 7, "background": "keep"}
+    asked = bare | {"traits": '{"subject": "lad", "hair": "blond"}'}
+    output = service.ask("POST", "/predictions", json={"input": asked}).json()["output"]
+    assert Recipe.from_json(output["recipes"][0]).prompt == "portrait of bespoke punk lad, blond hair"
+    assert output["warnings"] == ["traits.hair: the training knows no 'blond'; did you mean 'blonde'?"]
+    failed = service.ask("POST", "/predictions", json={"input": bare}).json()
+    assert "prompt: nothing is given; say what to paint, for example: lady, red hair" in failed["error"]
+
+
+def test_outputs_are_paired_with_their_seeds(service: Cog):
+    two = service.output(seed=2**32 - 1, num_outputs=2, return_painting=True)
+    assert two["seeds"] == [2**32 - 1, 0]
+    assert [json.loads(one)["seed"] for one in two["recipes"]] == two["seeds"]
+    for i, seed in enumerate(two["seeds"]):
+        alone = service.output(seed=seed, return_painting=True)
+        for part in ("images", "pixels", "palettes", "paintings", "confidences"):
+            assert alone[part] == [two[part][i]]
+    assert [picture(one).size for one in two["paintings"]] == [(512, 512)] * 2
+    assert len(set(two["pixels"])) == 2
+
+
+def test_a_webp_has_the_pixels_of_the_png_and_the_recipe(service: Cog, tmp_path: Path):
+    png, webp = (service.output(output_format=kind, background="transparent") for kind in ("png", "webp"))
+    image = picture(webp["images"][0])
+    assert image.format == "WEBP"
+    assert image.convert("RGBA").tobytes() == picture(png["images"][0]).convert("RGBA").tobytes()
+    (tmp_path / "punk.webp").write_bytes(file_bytes(webp["images"][0]))
+    assert read_recipe(tmp_path / "punk.webp") == Recipe.from_json(webp["recipes"][0])
+
+
+def test_without_a_seed_each_prediction_draws_its_own(service: Cog):
+    inputs = {name: value for name, value in QUICK.items() if name != "seed"}
+    answers = [service.ask("POST", "/predictions", json={"input": inputs}).json() for _ in range(2)]
+    assert len({answer["output"]["seeds"][0] for answer in answers}) == 2
+
+
+def test_numbers_are_what_json_says_not_how_it_is_written(service: Cog):
+    whole, floats = service.output(seed=3, epoch=7, colors=4), service.output(seed=3.0, epoch=7.0, colors=4.0)
+    assert whole == floats
+
+
+def test_progress_metrics_and_the_line_of_the_log(service: Cog, served_weights: Path):
+    answer = service.predict(num_inference_steps=2, num_outputs=2, prompt="a very private lady")
+    *progress, line = answer["logs"].splitlines()
+    assert progress == [" 25%|##        | 1/4", " 50%|#####     | 2/4", " 75%|#######   | 3/4", "100%|##########| 4/4"]
+    facts, metrics = json.loads(line), answer["metrics"]
+    assert facts["status"] == "succeeded"
+    assert {"lora", "encode", "denoise", "decode", "snap", "total"} == set(metrics["seconds"])
+    assert sum(metrics["seconds"].values()) - metrics["seconds"]["total"] < metrics["seconds"]["total"]
+    row = VARIANTS["sd15-perfect"]
+    for name, value in {
+        "model": row.name,
+        "epoch": row.epoch,
+        "images": 2,
+        "lora_sha256": sha256(served_weights / "sd15/lora" / row.lora_file(row.epoch)),
+    }.items():
+        assert facts[name] == metrics[name] == value
+    assert "private" not in service.log
+
+
+def test_another_variant_epoch_and_scale(service: Cog):
+    usual = service.output()["pixels"]
+    others = [service.output(**other)["pixels"] for other in ({"epoch": 10}, {"lora_scale": 0.0}, {"seed": 2})]
+    assert len({*usual, *(one for other in others for one in other)}) == 4
+    assert service.predict(variant="sdxl-fixed")["metrics"]["base"] == "sdxl"
+    assert service.output()["pixels"] == usual
+
+
+def test_a_picture_becomes_a_punk(service: Cog):
+    start = Image.new("RGB", (24, 24), "red")
+    start.putpixel((0, 0), (0, 0, 255))
+    asked: dict[str, Any] = {"num_inference_steps": 4, "return_painting": True}
+    with receiver() as web:
+        uri = data_uri(start)
+        web.pages["/start.png"] = file_bytes(uri)
+        near, same, far, fetched = (
+            service.output(image=image, prompt_strength=strength, **asked)
+            for image, strength in ((uri, 0.3), (uri, 0.3), (uri, 1.0), (f"{web.url}/start.png", 0.3))
+        )
+    assert near == same == fetched
+    assert near["paintings"] != far["paintings"]
+    assert Recipe.from_json(near["recipes"][0]).image == json.loads(fetched["recipes"][0])["image"]
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("/etc/hostname", "image: '/etc/hostname' is not allowed; use an http:, https: or data: URL"),
+        ("file:///etc/hostname", "image: 'file:///etc/hostname' is not allowed"),
+        ("ftp://host/x.png", "image: 'ftp://host/x.png' is not allowed"),
+        ("", "image: '' is not allowed"),
+        ("data:text/plain;base64,aGVsbG8=", "image: not a picture that can be read"),
+        ("data:image/eps;base64,JSFQUy1BZG9iZS0zLjAgRVBTRi0zLjAK", "image: not a picture that can be read"),
+        ("http://127.0.0.1:9/x.png", "Connection refused"),
+    ],
+)
+def test_only_a_picture_that_was_downloaded_is_opened(service: Cog, image: str, words: str):
+    answer = service.predict(image=image, num_inference_steps=2)
+    assert answer["status"] == "failed"
+    assert words in answer["error"]
+    assert str(service.temporary) not in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("prompt", 5, "is not of type"),
+        ("prompt", "x" * 4001, "is longer than 4000 characters"),
+        ("negative_prompt", "x" * 4001, "is longer than 4000 characters"),
+        ("variant", "sd3", "is not one of"),
+        ("epoch", 11, "greater than the maximum of 10"),
+        ("epoch", 2.5, "is not of type"),
+        ("lora_scale", -0.1, "less than the minimum of 0"),
+        ("seed", 2**32, "greater than the maximum"),
+        ("seed", None, "null"),
+        ("num_outputs", 9, "greater than the maximum of 8"),
+        ("num_inference_steps", 0, "less than the minimum of 1"),
+        ("guidance_scale", 20.5, "greater than the maximum of 20"),
+        ("scheduler", "dpm", "is not one of"),
+        ("template", "yes", "is not of type"),
+        ("palette", "x" * 4001, "is longer than 4000 characters"),
+        ("colors", 1, "less than the minimum of 2"),
+        ("background", "x" * 41, "is longer than 40 characters"),
+        ("output_size", 4097, "greater than the maximum of 4096"),
+        ("output_format", "jpg", "is not one of"),
+        ("return_painting", 1, "is not of type"),
+        ("image", 7, "is not of type"),
+        ("prompt_strength", 1.1, "greater than the maximum of 1"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object, words: str):
+    response = service.ask("POST", "/predictions", json={"input": QUICK | {field: value}})
+    assert response.status_code == 422
+    (detail,) = response.json()["detail"]
+    assert detail["loc"] == ["body", "input", field]
+    assert words in detail["msg"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"traits": "{"}, "traits: '{' is not allowed; it is not JSON"),
+        ({"traits": '{"hair": "red"}'}, "traits.subject: nothing is given; use lady or lad"),
+        ({"prompt": "   "}, "prompt: '   ' is not allowed; say what to paint"),
+        ({"prompt": "red " * 400}, "prompt: 404 tokens|tokens fit; shorten it by"),
+        ({"palette": "#12"}, "palette: '#12' is not allowed; give a hex code"),
+        ({"palette": "prompt"}, "palette: 'prompt' is not allowed; it takes the hex colours in the prompt"),
+        ({"background": "nowhere"}, "background: 'nowhere' is not allowed; give a hex code"),
+        ({"variant": "sdxl-fixed", "epoch": 3}, "script/download-weights sdxl-fixed --epoch 3"),
+        ({"variant": "sdxl-current"}, "script/download-weights sdxl-current"),
+        ({"image": data_uri(Image.new("RGB", (9, 9))), "prompt_strength": 0.1}, "use 1, or more steps"),
+    ],
+)
+def test_what_the_schema_cannot_say_fails_with_the_way_out(service: Cog, inputs: dict[str, Any], words: str):
+    before = len(service.log)
+    answer = service.predict(**inputs)
+    assert answer["status"] == "failed"
+    assert any(word in answer["error"] for word in words.split("|"))
+    assert "Traceback (most recent call last)" in service.log[before:]
+
+
+def test_unknown_inputs_are_dropped(service: Cog):
+    assert service.output(steps=5) == service.output()
