@@ -1,7 +1,7 @@
 """What Cog and Replicate run: inputs in, pictures out.
 
-Cog reads the signature without running it, so every choice, bound and default is a literal here; a test pins them to
-the registry and to Recipe.
+Cog reads the signature without running it, so every choice, bound and default is a literal here; a test compares them
+with the registry, Recipe and Finish.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from punks.service import Service, default_variant
 
 
 class Output(BaseModel):
-    """One request's pictures, in the order of their seeds; every list has one entry a picture.
+    """The punks of one request in the order of their seeds; every list has one entry a punk.
 
-    `images` are enlarged, `pixels` 24x24; `palettes` are hex colours with commas, as the input `palette` takes them.
+    `images` are enlarged, `pixels` 24x24; `palettes` are hex codes with commas, as the input `palette` takes them.
     """
 
     images: list[Path]
@@ -30,103 +30,97 @@ class Output(BaseModel):
 
 class Predictor(BasePredictor):
     def setup(self) -> None:
-        """Loads a variant and paints once, so that the first request finds everything warm."""
+        """Loads a variant and paints once, so that the first request is fast."""
         self.service = Service()
         self.service.warm_up(default_variant())
 
     def healthcheck(self) -> bool:
-        """Whether the device still computes."""
+        """Whether the device still works."""
         return self.service.healthy()
 
     def predict(
         self,
-        prompt: Optional[str] = Input(
-            default=None, max_length=4000, description="What to paint, in words; it has the last word over traits."
-        ),
+        prompt: Optional[str] = Input(default=None, max_length=4000, description="What to paint. Overrides traits."),
         traits: Optional[str] = Input(
-            default=None, description="What it shows: a JSON object of subject, hair, eyes, skin, background and wear."
+            default=None,
+            description="What the portrait shows: a JSON object with subject, hair, eyes, skin, background and wear.",
         ),
         negative_prompt: str = Input(
             default="blurry, smooth, gradients, antialiased, photography, realistic, 3d render",
             max_length=4000,
-            description="What to keep out of the painting.",
+            description="What to avoid in the painting.",
         ),
         variant: str = Input(
             default="sd15-perfect",
             choices=["sd15-perfect", "sd15-bespoke-baby", "sdxl-current", "sdxl-fixed", "demo"],
-            description="Which LoRA paints.",
+            description="LoRA variant to paint with.",
         ),
         epoch: Optional[int] = Input(
-            default=None, ge=1, le=10, description="Which epoch of the LoRA; by default the variant's best."
+            default=None, ge=1, le=10, description="Epoch of the LoRA; by default the variant's best."
         ),
         lora_scale: Optional[float] = Input(
-            default=None, ge=0, le=2, description="How strongly the LoRA acts; 0 is the bare base model."
+            default=None, ge=0, le=2, description="Strength of the LoRA; 0 is the bare base model."
         ),
         seed: Optional[int] = Input(
-            default=None,
-            ge=0,
-            le=4294967295,
-            description="The same seed paints the same punk; by default a random one.",
+            default=None, ge=0, le=4294967295, description="The same seed gives the same punk; random by default."
         ),
-        vary: float = Input(
-            default=0.0,
-            ge=0,
-            le=1,
-            description="How far to go from the seed towards another one; 0 stays, 1 arrives.",
-        ),
+        vary: float = Input(default=0.0, ge=0, le=1, description="Blend from seed (0) to vary_seed (1)."),
         vary_seed: Optional[int] = Input(
-            default=None, ge=0, le=4294967295, description="The other seed; by default the next one."
+            default=None, ge=0, le=4294967295, description="Seed to blend towards; by default seed + 1."
         ),
-        num_outputs: int = Input(default=1, ge=1, le=8, description="How many punks, with seeds seed, seed+1, ..."),
-        num_inference_steps: Optional[int] = Input(default=None, ge=1, le=100, description="Denoising steps."),
+        num_outputs: int = Input(default=1, ge=1, le=8, description="Number of punks, with seed, seed+1, ..."),
+        num_inference_steps: Optional[int] = Input(
+            default=None, ge=1, le=100, description="Number of denoising steps."
+        ),
         guidance_scale: Optional[float] = Input(
-            default=None, ge=1, le=20, description="How closely the prompt is followed; 1 turns guidance off."
+            default=None, ge=1, le=20, description="How closely to follow the prompt; 1 turns guidance off."
         ),
         scheduler: str = Input(
             default="default",
             choices=["default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm"],
-            description="The sampler; default is the base model's own.",
+            description="Sampler; default is the base model's own.",
         ),
-        template: bool = Input(
-            default=True, description="Complete the prompt with the words that the LoRA was trained on."
-        ),
-        palette: str = Input(
-            default="auto",
-            max_length=4000,
-            description="auto, prompt (the hex colours named in the prompt), or hex colours with commas between them.",
-        ),
-        colors: Optional[int] = Input(
-            default=None, ge=2, le=256, description="The largest number of colours; by default as many as are there."
-        ),
-        background: Optional[str] = Input(
-            default=None,
-            max_length=40,
-            description="keep, solid, transparent, or a colour for it (name or #rrggbb); by default the traits' own.",
-        ),
-        eyes: Optional[str] = Input(
-            default=None,
-            choices=["keep", "brown", "blue", "green", "black", "gray"],
-            description="keep, or the colour that the irises become; by default the traits' own.",
-        ),
+        template: bool = Input(default=True, description="Add the trigger words of the LoRA to the prompt."),
         steer: float = Input(
             default=0.0,
             ge=0,
             le=1,
-            description="How strongly the painting's background is drawn to that colour.",
+            description="How strongly to pull the background towards steer_color while painting.",
         ),
+        steer_color: Optional[str] = Input(
+            default=None,
+            max_length=40,
+            description="Color to pull the background towards; by default the background color.",
+        ),
+        palette: str = Input(
+            default="auto",
+            max_length=5000,
+            description="auto, prompt (the hex codes in the prompt), or colors separated by commas.",
+        ),
+        colors: Optional[int] = Input(default=None, ge=2, le=576, description="Largest number of colors."),
+        background: Optional[str] = Input(
+            default=None,
+            max_length=40,
+            description="keep, solid, transparent, or a color (name or #rrggbb); by default as the traits say.",
+        ),
+        eyes: Optional[str] = Input(
+            default=None,
+            choices=["keep", "brown", "blue", "green", "black", "gray"],
+            description="keep, or the color of the eyes; by default as the traits say.",
+        ),
+        dither: bool = Input(default=False, description="Ordered dithering; needs a palette."),
         output_size: int = Input(default=1024, ge=24, le=4096, description="Side of the enlarged picture in pixels."),
         output_format: str = Input(
-            default="png", choices=["png", "webp"], description="How the enlarged picture is stored; both are lossless."
+            default="png",
+            choices=["png", "webp"],
+            description="File format of the enlarged picture; both are lossless.",
         ),
-        return_painting: bool = Input(default=False, description="Also return what was painted before restoration."),
+        return_painting: bool = Input(default=False, description="Also return the paintings before they are finished."),
         image: Optional[Path] = Input(  # noqa: B008
-            default=None, description="A picture to start from; it is cropped to a square, and white where transparent."
+            default=None, description="Picture to start from; cropped to a square, white where transparent."
         ),
         prompt_strength: float = Input(
-            default=0.8,
-            ge=0,
-            le=1,
-            description="How far the painting may leave the picture that it starts from; 1 is all the way.",
+            default=0.8, ge=0, le=1, description="How much to change the picture to start from; 1 is completely."
         ),
     ) -> Output:
         """Paints `num_outputs` punks."""

@@ -1,17 +1,25 @@
-"""Every error that a user can cause: what is wrong, in one line, and the way out of it."""
+"""Every error that a user can cause: what is wrong, in one line, and what to do."""
 
 
 class PunkError(Exception):
-    """The base of them all: entrances catch this one and print its message."""
+    """The base of all errors here: entrances catch it and print its message."""
 
 
 class RecipeError(PunkError, ValueError):
     """A field of a request has a value that is not allowed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        given = "nothing is given" if value is None else f"{_short(value)} is not allowed"
+        given = "missing" if value is None else f"{_short(value)} is not allowed"
         super().__init__(f"{field}: {given}; {allowed}")
         self.field = field
+
+
+class UnknownNameError(RecipeError):
+    """A request has a name that no field has."""
+
+    def __init__(self, kind: str, name: object, allowed: str) -> None:
+        super().__init__(kind, name, allowed)
+        self.args = (f"unknown {kind} {_short(name)}; {allowed}",)
 
 
 class WeightsError(PunkError):
@@ -19,11 +27,11 @@ class WeightsError(PunkError):
 
 
 class LoraError(PunkError):
-    """A LoRA file is not what the base model needs."""
+    """A LoRA file does not fit the base model."""
 
 
 class DeviceError(PunkError):
-    """The device that was asked for is not there."""
+    """The requested device is not available."""
 
 
 class ImageError(PunkError, ValueError):
@@ -31,7 +39,7 @@ class ImageError(PunkError, ValueError):
 
 
 class BatchError(PunkError):
-    """A run of many pictures cannot start, or has to stop; what it made so far is kept."""
+    """A batch cannot start, or has to stop; what it made so far is kept."""
 
 
 def _short(value: object, limit: int = 80) -> str:

@@ -35,10 +35,3 @@ def _name_subject(text: str) -> str:
 
 def _has(phrase: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) is not None
-
-
-def hex_colors(prompt: str) -> list[str]:
-    """The colours that a text writes as #rgb or #rrggbb, as #rrggbb, in order and once each."""
-    found = re.findall(r"#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})\b", prompt)
-    full = ("#" + (code if len(code) == 6 else "".join(c * 2 for c in code)).lower() for code in found)
-    return list(dict.fromkeys(full))

@@ -1,7 +1,4 @@
-"""Traits of a portrait, and the caption that says them in the words and the order of the training.
-
-Source: the owner's template and the vocabulary of the training captions.
-"""
+"""Traits of a portrait, and the caption that says them in the words and the order of the training captions."""
 
 import difflib
 import json
@@ -10,62 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
-
 from punks.errors import RecipeError
-from punks.files.palettes import parse_color
+from punks.fields import check_text
+from punks.palette import background_color, difference, hex_codes
 from punks.prompts import SUBJECT
-from punks.snap.color import ciede2000, lab
+from punks.vocabulary import COLORS, CUTS, GROWN, PATTERNS, SUBJECTS, TRAITS, Color
 
-SUBJECTS = ("lady", "lad")
-TRAITS_ONLY = frozenset({"subject", "hair", "skin", "wear"})  # eyes and background are fields of a recipe too
-PATTERNS = ("solid", "checkered", "gradient", "split", "striped")
-# what a caption calls a colour; the codes say which name is nearest to a colour that has none
-COLORS = {
-    "blue": "#3468dc",
-    "light blue": "#96c8f0",
-    "dark blue": "#182060",
-    "green": "#2c9c48",
-    "bright neon green": "#6ae745",
-    "dark green": "#164a2e",
-    "red": "#d2282c",
-    "dark red": "#701222",
-    "purple": "#7a3cb6",
-    "lavender": "#c8acee",
-    "orange": "#f08a24",
-    "peach": "#fac4a0",
-    "yellow": "#f8da38",
-    "pink": "#f486b8",
-    "magenta": "#ce1c80",
-    "gray": "#888a8e",
-    "brown": "#7a4e2e",
-    "teal": "#148a8c",
-    "cyan": "#3ed4e8",
-    "black": "#121016",
-    "white": "#f4f4f2",
-    "beige": "#e0ceaa",
-}
-# what a background or eyes can be made, and no caption says
-PICTURE_ONLY = (None, "keep", "solid", "transparent")
-# styles that are a noun of their own: `black afro`, but `red curly hair`
-CUTS = ("afro", "buzz cut", "mohawk", "bob", "bun", "ponytail", "pigtails")
-# what nobody wears: said without the word, after all that is worn
-GROWN = {"beard": "beard", "mustache": "mustache", "stubble": "light stubble", "joint": "smoking a joint"}
-VOCABULARY: dict[str, tuple[str, ...]] = {
-    "subject": SUBJECTS,
-    "hair": (
-        *("black", "brown", "blonde", "red", "ginger", "blue", "green", "purple", "pink", "gray", "white"),
-        *("short", "long", "curly", "wavy", "spiky", "slicked back", *CUTS, "bald"),
-    ),
-    "eyes": ("brown", "blue", "green", "black", "gray"),
-    "skin": ("light", "medium", "tan", "dark"),
-    "background": (*COLORS, *PATTERNS),
-    "wear": (
-        *("golden hoop earrings", "golden stud earrings", "silver necklace with pendant", "gold chain"),
-        *("red bow in hair", "gold crown", "tiara", "flower crown", "top hat", "wizard hat", "fedora", "beanie"),
-        *("baseball cap", "bandana", "glasses", "black stunner shades with white reflection", *GROWN),
-    ),
-}
 _EXAMPLE = 'use an object such as {"subject": "lady", "hair": "red, curly", "wear": ["gold crown"]}'
 _MAX_LENGTH, _MAX_WORN = 200, 16
 _HEX = re.compile(r"\(?(#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3}))\b\)?")
@@ -73,9 +20,9 @@ _HEX = re.compile(r"\(?(#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3}))\b\)?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traits:
-    """What a portrait shows. Any words will do; those of VOCABULARY are the ones that the training knows.
+    """What a portrait shows, in words; those in vocabulary.TRAITS are in the training captions.
 
-    `hair` is colour and style (`red, curly`), `background` a colour, a pattern of some, or a hex code.
+    `hair` is color and style (`red, curly`), `background` a color, a pattern of colors, or a hex code.
     Raises RecipeError naming the field.
     """
 
@@ -142,60 +89,27 @@ class Traits:
         return ", ".join(tags)
 
     @property
-    def background_color(self) -> str | None:
-        """The one colour that the background is asked to have, as `#rrggbb` or a CSS name; None for patterns."""
-        return None if self.background is None else color_of(self.background)
+    def background_color(self) -> Color | None:
+        """The one color of the background, RGB 0-255; None for a pattern."""
+        return None if self.background is None else background_color(self.background)
 
-    def notices(self) -> list[str]:
-        """A line for every word that looks like a slip of one that the training knows; nothing is changed."""
+    def warnings(self) -> list[str]:
+        """A line for every word that may be a misspelt word of the captions; nothing is changed."""
         found: list[str] = []
         for one in fields(self):
             value: tuple[str, ...] | str | None = getattr(self, one.name)
             for text in value if isinstance(value, tuple) else (value or "",):
                 for word, near in _near_misses(one.name, text):
-                    found.append(f"traits.{one.name}: the training knows no {word!r}; did you mean {near!r}?")
+                    found.append(f"traits.{one.name}: {word!r} is not in the training captions; did you mean {near!r}?")
         return found
 
 
-def gather(values: Mapping[str, Any], base: Traits | None = None) -> dict[str, Any]:
-    """A recipe's values, with traits that stand among them as fields of their own moved into its `traits`.
-
-    `eyes` and `background` are both a trait and a recipe's field: they are traits beside others, or where `base` is
-    what the values change, but for what no caption says (`keep`, `solid`, `transparent`).
-    """
-    given = dict(values)
-    if base is None and not TRAITS_ONLY & given.keys():
-        return given
-    own = {one.name: given.pop(one.name) for one in fields(Traits) if given.get(one.name) not in PICTURE_ONLY}
-    if own:
-        known = base if given.get("traits") is None else Traits.of(given["traits"])
-        before = {} if known is None else {one.name: getattr(known, one.name) for one in fields(known)}
-        given["traits"] = Traits.from_dict(before | own)
-    return given
-
-
-def color_of(words: str) -> str | None:
-    """The colour that these words name, the training's own or else CSS's; None where they name none, or a pattern."""
-    if any(word in PATTERNS[1:] for word in _words(words)):
-        return None
-    if code := _HEX.search(words):
-        return code[1].lower()
-    name = " ".join(word for word in _words(words) if word not in ("solid", "background"))
-    color = COLORS.get(name, name.replace(" ", ""))
-    try:
-        parse_color(color)
-    except RecipeError:
-        return None
-    return color
-
-
 def _check(name: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not re.search(r"\w", value):
         raise RecipeError(f"traits.{name}", value, "use words, or leave it out")
     if len(value) > _MAX_LENGTH:
         raise RecipeError(f"traits.{name}", f"{len(value)} characters", f"use at most {_MAX_LENGTH}")
-    if "\x00" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
-        raise RecipeError(f"traits.{name}", value, "it holds characters that no text may hold")
+    check_text(f"traits.{name}", value)
 
 
 def _words(text: str) -> list[str]:
@@ -226,13 +140,11 @@ def _background(text: str) -> str:
 
 
 def _nearest_name(code: str) -> str:
-    names = list(COLORS)
-    known = lab(np.array([parse_color(COLORS[name]) for name in names], np.uint8))
-    return names[int(ciede2000(known, lab(np.array(parse_color(code), np.uint8))).argmin())]
+    return min(COLORS, key=lambda name: difference(COLORS[name], hex_codes(code)[0]))
 
 
 def _near_misses(field: str, text: str) -> Iterable[tuple[str, str]]:
-    known = [*VOCABULARY[field], *(COLORS if field in ("hair", "eyes", "wear") else ())]
+    known = [*TRAITS[field], *(COLORS if field in ("hair", "eyes", "wear") else ())]
     single = {word for phrase in known for word in phrase.split()} | {field, "hair", "cut", "and", "with", "in"}
     strange = [word for word in _words(text) if word not in single and not word.startswith("#")]
     whole = difflib.get_close_matches(text.lower(), known, 1, 0.85) if strange else []

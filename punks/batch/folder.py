@@ -9,28 +9,26 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from punks.batch.jobs import Job
 from punks.batch.manifest import AGAIN, Entry, Manifest
-from punks.batch.places.worker import Outcome, recipe_of
-from punks.errors import BatchError, ImageError
-from punks.files.png import write_art, write_png
-from punks.generate import painted_prompt
-from punks.recipe import Recipe
+from punks.batch.places.worker import Outcome
+from punks.errors import BatchError, ImageError, PunkError
+from punks.generate import Punk, open_punk
+from punks.request import FIELDS, FINISH, RECIPE, flat, upgraded
 from punks.snap import PixelArt
 
 WRITERS = 4  # threads
-Writer = Callable[[Path, Recipe], None]
-# where each kind of file lies; `unlocked` is the 24x24 picture from before one palette was held over all
-KINDS = {"image": "images", "pixels": "pixels", "painting": "paintings", "unlocked": "unlocked"}
-LOCKED = ("palette", "background")  # fields that a palette lock changes
-_DEFAULTS = {
-    one.name: None if one.default is dataclasses.MISSING else one.default for one in dataclasses.fields(Recipe)
-}
+# where each kind of file lies; version 0.1 kept in `unlocked` the 24x24 from before one palette was held over all
+KINDS = {"image": "images", "pixels": "pixels", "painting": "paintings"}
+UNLOCKED = "unlocked"
+Todo = Literal["keep", "finish", "paint"]
+_DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+_FACTS = ("files", "sha256", "bytes")  # of each kind of file
 
 
 @contextmanager
@@ -44,7 +42,7 @@ def opened(path: Path) -> Generator["Folder"]:
             for kind in ("image", "pixels"):
                 (path / KINDS[kind]).mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(path / ".lock", timeout=0))
-            for kind in KINDS.values():
+            for kind in (*KINDS.values(), UNLOCKED):
                 for part in (path / kind).glob(".*.part"):
                     part.unlink()
         except Timeout:
@@ -64,92 +62,88 @@ class Folder:
         self.manifest = Manifest(path)
         self._lock = threading.Lock()
 
-    def finished(self, job: Job, kinds: tuple[str, ...], changes: tuple[str, ...]) -> bool:
-        """Whether the job is done, by this very recipe, and its files are there in their full size.
+    def todo(self, job: Job, kinds: tuple[str, ...], changes: tuple[str, ...]) -> Todo:
+        """What is left to do for a job: nothing where its files are there in their full size and show this request.
 
-        `kinds` are the files that it must have, `changes` the fields that a run may have changed in a row.
+        `kinds` are the files that it must have, `changes` the fields in place of which a run may use other values.
         """
         entry = self.manifest.last(job.name)
         if entry is None or entry["status"] != "done" or job.recipe is None:
-            return False
+            return "paint"
         asked = entry.get("asked", {})
-        return (
-            {**_DEFAULTS, **entry["recipe"], **asked} == as_json(job.recipe)
-            and set(asked) <= set(changes)
-            and set(kinds) <= set(entry["files"])
-            and all(_size(self.path / name) == entry["bytes"][kind] for kind, name in entry["files"].items())
-        )
+        have = {**_DEFAULTS, **upgraded(entry["recipe"]), **asked}
+        want = json_of(job)
+        whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in entry["files"].items())
+        painted = all(have[name] == want[name] for name in RECIPE) and set(asked) <= {*changes, *FINISH}
+        if not (painted and whole and set(kinds) <= set(entry["files"])):
+            return "paint"
+        finished = all(have[name] == want[name] for name in FINISH) and set(asked) <= set(changes)
+        return "keep" if finished else "finish"
 
-    def keep(self, outcome: Outcome) -> Entry:
-        """Writes the files of a job that is done, and its line; of one that failed its line alone."""
-        job, art = outcome.job, outcome.art
-        entry: Entry = {"name": job.name, "job": job.number, "status": "done" if art else "failed"}
+    def punk(self, entry: Entry) -> Punk:
+        """The punk of an entry, to be finished anew: from its painting if that was kept. Raises BatchError."""
+        files = entry["files"]
+        path = self.path / files.get(UNLOCKED, files["pixels"])
+        try:
+            punk = open_punk(path, self.path / files["painting"] if "painting" in files else None)
+        except PunkError as error:
+            raise BatchError(f"{error}; delete the file, and the same command paints it again") from error
+        painting = dataclasses.replace(punk.painting, image=None, restored=punk.painting.cells)  # it stays as it is
+        return dataclasses.replace(punk, painting=painting)
+
+    def keep(self, outcome: Outcome, before: Entry | None = None, own: PixelArt | None = None) -> Entry:
+        """Writes the files of a job that is done, and its line; of one that failed its line alone.
+
+        `before` is the entry of a punk that is only finished anew: its painting stays. `own` is the art under the
+        finish of its own row, which decides what are twins.
+        """
+        job, punk = outcome.job, outcome.punk
+        entry: Entry = {"name": job.name, "job": job.number, "status": "done" if punk else "failed"}
         if job.recipe is not None:
-            entry["recipe"] = as_json(job.recipe)
+            entry["recipe"] = json_of(job)
         if job.asked:
             entry["asked"] = job.asked
-        files = {kind: f"{folder}/{job.name}.png" for kind, folder in KINDS.items()}
-        if art is None:
-            for name in files.values():  # of an earlier recipe
-                (self.path / name).unlink(missing_ok=True)
+        if punk is None:
+            for folder in (*KINDS.values(), UNLOCKED):  # of an earlier recipe
+                (self.path / folder / f"{job.name}.png").unlink(missing_ok=True)
             return self._add({**entry, "error": outcome.error})
-        recipe = recipe_of(job)
-        (self.path / files["unlocked"]).unlink(missing_ok=True)
-        writers = _writers(art, recipe)
-        if outcome.painting is not None:
-            writers["painting"] = functools.partial(write_png, outcome.painting)
-        entry["prompt"] = painted_prompt(recipe)
-        if outcome.warnings:
-            entry["warnings"] = outcome.warnings
-        entry |= self._write(job.name, writers, recipe)
-        entry |= {"palette": art.hexes, "confidence": round(art.confidence, 4), "cells": _digest(art)}
-        return self._add(entry | {"seconds": {stage: round(taken, 4) for stage, taken in outcome.seconds.items()}})
-
-    def lock(self, entry: Entry, art: PixelArt, before: PixelArt, fields: dict[str, str], lost: str) -> Entry:
-        """Puts art of one palette in the place of `before`, which is kept for the next time.
-
-        `fields` are those of LOCKED that its recipe has now, `lost` is a warning.
-        """
-        was = Recipe.from_dict(entry["recipe"])
-        recipe = was.replace(**fields)
-        asked = {**{name: getattr(was, name) for name in fields}, **entry.get("asked", {})}
-        if "unlocked" not in entry["files"]:
-            unlocked = self._write(entry["name"], {"unlocked": functools.partial(write_art, before, 24)}, was)
-            entry = _merged(entry, unlocked)
-        files = self._write(entry["name"], _writers(art, recipe), recipe)
-        changed = {"recipe": as_json(recipe), "asked": asked, "palette": art.hexes, "lost": lost}
-        return self._add(_changed(_merged(entry, files), changed))
-
-    def unlock(self, entry: Entry, before: PixelArt) -> Entry:
-        """Puts what was there before the lock in its place again."""
-        asked = {**entry["asked"]}
-        own = {name: asked.pop(name) for name in LOCKED if name in asked}
-        recipe = Recipe.from_dict({**entry["recipe"], **own})
-        files = self._write(entry["name"], _writers(before, recipe), recipe)
-        changed = {"recipe": as_json(recipe), "asked": asked, "palette": before.hexes, "lost": ""}
-        entry = _changed(_merged(entry, files), changed)
-        for key in files:
-            del entry[key]["unlocked"]
+        entry |= self._files(job.name, punk)
+        entry["cells"] = _digest(own or punk.art)
+        if before is not None:
+            for key in (key for key in _FACTS if "painting" in before[key]):
+                entry[key]["painting"] = before[key]["painting"]
+            entry["seconds"] = before.get("seconds", {})
         self._add(entry)
-        (self.path / KINDS["unlocked"] / f"{entry['name']}.png").unlink()
+        (self.path / UNLOCKED / f"{job.name}.png").unlink(missing_ok=True)
         return entry
 
-    def _write(self, name: str, writers: dict[str, Writer], recipe: Recipe) -> Entry:
-        files: dict[str, dict[str, Any]] = {"files": {}, "sha256": {}, "bytes": {}}
+    def _files(self, name: str, punk: Punk) -> Entry:
+        """Writes the files of a punk. -> what the manifest says of them."""
+        entry: Entry = {"prompt": punk.painting.prompt}
+        if punk.warnings:
+            entry["warnings"] = "; ".join(punk.warnings)
+        entry |= {key: {} for key in _FACTS}
+        writers: dict[str, Callable[[Path], None]] = {
+            "image": punk.save,
+            "pixels": functools.partial(punk.save, size=24),
+        }
+        if punk.painting.image is not None:
+            writers["painting"] = punk.save_painting
         for kind, write in writers.items():
             path = self.path / KINDS[kind] / f"{name}.png"
             try:
                 path.parent.mkdir(exist_ok=True)
-                write(path, recipe)
+                write(path)
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
                     content = file.read()
             except (ImageError, OSError) as error:
                 raise BatchError(f"{error}; {AGAIN}") from error
-            files["files"][kind] = f"{KINDS[kind]}/{name}.png"
-            files["sha256"][kind] = hashlib.sha256(content).hexdigest()
-            files["bytes"][kind] = len(content)
-        return files
+            entry["files"][kind] = f"{KINDS[kind]}/{name}.png"
+            entry["sha256"][kind] = hashlib.sha256(content).hexdigest()
+            entry["bytes"][kind] = len(content)
+        seconds = {stage: round(taken, 4) for stage, taken in punk.painting.seconds.items()}
+        return entry | {"palette": punk.art.hexes, "confidence": round(punk.art.confidence, 4), "seconds": seconds}
 
     def _add(self, entry: Entry) -> Entry:
         with self._lock:
@@ -157,29 +151,24 @@ class Folder:
         return entry
 
 
-def as_json(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as the manifest has it."""
-    return json.loads(recipe.to_json())
+def as_painted(job: Job, entry: Entry) -> Job:
+    """The job with the seed that it was painted with, which --unique may have changed."""
+    seed = entry["recipe"]["seed"]
+    if job.recipe is None or seed == job.recipe.seed:
+        return job
+    return dataclasses.replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": job.recipe.seed})
 
 
-def _writers(art: PixelArt, recipe: Recipe) -> dict[str, Writer]:
-    """What writes the two pictures of every punk."""
-    sizes = {"image": recipe.output_size, "pixels": 24}
-    return {kind: functools.partial(write_art, art, size) for kind, size in sizes.items()}
+def json_of(job: Job) -> dict[str, Any]:
+    """The request of a job that has one, as the manifest has it."""
+    if job.recipe is None:
+        raise ValueError(job.error)
+    return json.loads(json.dumps(flat(job.recipe, job.finish)))
 
 
 def _digest(art: PixelArt) -> str:
     """The same for the same cells as they were painted, and for no others."""
     return hashlib.sha256(np.ascontiguousarray(art.cells).tobytes()).hexdigest()[:32]
-
-
-def _merged(entry: Entry, files: Entry) -> Entry:
-    return {**entry, **{key: {**entry[key], **files[key]} for key in files}}
-
-
-def _changed(entry: Entry, values: Entry) -> Entry:
-    """With other values; those that are empty are left out."""
-    return {key: value for key, value in {**entry, **values}.items() if value or key not in values}
 
 
 def _size(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import difflib
 import json
 import math
 import random
@@ -11,16 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from punks.errors import BatchError, PunkError, RecipeError
+from punks.errors import BatchError, PunkError, RecipeError, UnknownNameError
+from punks.fields import parse_value
 from punks.files.init_image import picture_hash
-from punks.recipe import MAX_SEED, Recipe, bounds
-from punks.traits import Traits
+from punks.finish import Finish
+from punks.recipe import Recipe, seed_after
+from punks.request import ALIASES, FIELDS, TRAITS, check_names, divide
 
 MOST = 100_000  # combinations of a prompt that are painted without being asked for by number
-_FIELDS = {one.name: get_args(one.type) or (one.type,) for one in dataclasses.fields(Recipe)}
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+COLUMNS = tuple(dict.fromkeys(["image" if name == "image_sha256" else name for name in FIELDS] + list(TRAITS)))
 _CHOICES = re.compile(r"\{([^{}]*)\}")
 
 Row = dict[str, Any]
@@ -28,13 +28,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A row: its number from 1, and its recipe or the reason why there is none.
+    """A row: its number from 1, and its recipe and finish or the reason why there is none.
 
-    `image` is the file that the recipe starts from. `asked` has the fields of the row that a run changed in the recipe.
+    `image` is the file that the recipe starts from. `asked` has the values of the row in place of which a run uses
+    others.
     """
 
     number: int
     recipe: Recipe | None = None
+    finish: Finish = dataclasses.field(default_factory=Finish)
     image: Path | None = None
     asked: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     error: str = ""
@@ -69,19 +71,21 @@ class Jobs:
         try:
             given = {**self.defaults, **{name: value for name, value in self.parse(row).items() if value is not None}}
             check_columns(given)
-            given.setdefault("seed", (self.seed + number - 1) % (MAX_SEED + 1))
+            given.setdefault("seed", seed_after(self.seed, number - 1))
             image = None
             if "image" in given:
-                image = self.folder / str(given["image"])
-                given["image"] = _hash(image)
-            return Job(number=number, recipe=Recipe.from_dict(given), image=image)
+                image = self.folder / str(given.pop("image"))
+                given["image_sha256"] = _hash(image)
+            recipe, finish = divide(given)
+            return Job(number=number, recipe=recipe, finish=finish, image=image)
         except PunkError as error:
             return Job(number=number, error=str(error))
 
 
-def jobs_of(recipes: Iterable[Recipe]) -> list[Job]:
+def jobs_of(recipes: Iterable[Recipe], finish: Finish | None = None) -> list[Job]:
     """Jobs of recipes made in Python."""
-    return [Job(number=number, recipe=recipe) for number, recipe in enumerate(recipes, 1)]
+    how = finish or Finish()
+    return [Job(number=number, recipe=recipe, finish=how.of(recipe)) for number, recipe in enumerate(recipes, 1)]
 
 
 def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
@@ -102,7 +106,7 @@ def read_jobs(path: Path, defaults: Mapping[str, Any], seed: int = 0) -> Jobs:
         # a name that is wrong here is wrong in every row
         check_columns((name for name in first if name is not None) if parse is _csv_row else parse(first))
     except RecipeError as error:
-        if error.field == "column":
+        if isinstance(error, UnknownNameError):
             raise
     return Jobs(rows=lambda: rows(path), parse=parse, defaults=defaults, seed=seed, folder=path.resolve().parent)
 
@@ -134,13 +138,8 @@ def prompt_jobs(template: str, count: int | None, defaults: Mapping[str, Any], s
 
 
 def check_columns(names: Iterable[str]) -> None:
-    """Raises RecipeError on a name that no field of a recipe or its traits has, with the one it may stand for."""
-    known = list(dict.fromkeys([*_FIELDS, *Traits.__dataclass_fields__]))
-    for name in names:
-        if name not in known:
-            near = [one for one in known if name and str(name) in one] or difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise RecipeError("column", name, f"{hint}the fields of a recipe and of traits are {', '.join(known)}")
+    """Raises RecipeError on a name that no field of a recipe, a finish or traits has, with the one it may stand for."""
+    check_names([ALIASES.get(name, name) for name in names], COLUMNS, "column")
 
 
 def _csv_rows(path: Path) -> Iterator[Any]:
@@ -151,7 +150,7 @@ def _csv_rows(path: Path) -> Iterator[Any]:
         try:
             names = list(reader.fieldnames or [])
             if twice := next((name for name in names if name and names.count(name) > 1), ""):
-                raise RecipeError("column", twice, "two columns have this name; leave one out")
+                raise BatchError(f"{path}: duplicate column {twice!r}")
             if not names and any(file):
                 raise BatchError(f"{path}: its first line is empty; begin with the names of the columns")
             line = reader.line_num
@@ -172,17 +171,8 @@ def _csv_row(row: Any) -> Row:
 
 
 def _value(name: str, text: str) -> Any:
-    """A cell as the field of that name has it. Raises RecipeError."""
-    kinds = _FIELDS.get(name, (str,))
-    try:
-        if bool in kinds:
-            return _TRUTH[text.strip().lower()]
-        if int in kinds or float in kinds:
-            number = float(text)
-            return int(number) if int in kinds and number.is_integer() else number
-    except (ValueError, KeyError) as error:
-        raise RecipeError(name, text, bounds(name).allowed(whole=int in kinds)) from error
-    return text
+    field = FIELDS.get(ALIASES.get(name, name))
+    return text if field is None else parse_value(field, text)
 
 
 def _lines(path: Path) -> Iterator[Any]:

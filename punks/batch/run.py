@@ -1,4 +1,4 @@
-"""Runs jobs into a folder: what is missing, failed or changed is painted, the rest is kept."""
+"""Runs jobs into a folder: what is missing, failed or changed is painted or finished anew, the rest is kept."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,13 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from punks.batch.folder import KINDS, LOCKED, WRITERS, Folder, as_json, opened
+from punks.batch.folder import WRITERS, Folder, as_painted, json_of, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME, Entry, entries
-from punks.batch.palette_lock import lock, twins, unlock
 from punks.batch.places.worker import Outcome, Place
-from punks.errors import BatchError
-from punks.recipe import MAX_SEED
+from punks.batch.shared_palette import share_palette, twins
+from punks.errors import BatchError, PunkError
+from punks.finish import Finish
+from punks.recipe import seed_after
+from punks.request import divide, upgraded
 
 WAITING = 16  # outcomes that wait for the disk, before the painters do
 SEEDS = 20  # that a row tries until its punk is unlike all others
@@ -21,9 +23,10 @@ STRIDE = 2_654_435_761  # between them: prime, and far from the seeds of the oth
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of a run: how many were painted, how many were there already, and the failed ones by number."""
+    """What became of a run: how many were painted, finished anew or kept, and the failed ones by number."""
 
     done: int = 0
+    finished: int = 0
     kept: int = 0
     failed: dict[int, str] = field(default_factory=dict[int, str])
 
@@ -42,13 +45,13 @@ def require_same(folder: Path, jobs: Iterable[Job]) -> None:
             break
         if job.recipe is None or entry["status"] != "done":
             continue
-        asked = as_json(job.recipe)
+        asked = json_of(job)
         if all(asked[key] == entry["recipe"].get(key) for key in ("prompt", "traits")):
             return
         other = True
     if other:
         raise BatchError(
-            f"{folder}: it holds another batch; name another folder, or --overwrite to paint over its punks"
+            f"{folder}: it holds another batch; use another folder, or --overwrite to paint over its punks"
         )
 
 
@@ -58,45 +61,83 @@ def run(
     place: Place,
     *,
     unique: bool = False,
-    palette_lock: int | None = None,
+    shared_palette: int | None = None,
     report: Report = lambda _job, _status: None,
 ) -> Tally:
-    """Paints every job that is not finished in the folder, at a place, and says what became of all.
+    """Paints every job that is not painted in the folder, at a place, finishes what is, and says what became of all.
 
-    `unique` gives a punk whose 24x24 a row before has other seeds; `palette_lock` is the number of colours that all
-    of them share; both iterate `jobs` again. `report(job, status)` hears of each: done, failed, kept, or again for
-    another seed. Raises BatchError if it cannot go on; the same call then does.
+    `unique` gives a punk whose 24x24 a row before has other seeds; `shared_palette` is the number of colors that all
+    of them share; both iterate `jobs` again. `report(job, status)` hears of each: done, finished, failed, kept, or
+    again for another seed. Raises BatchError if it cannot go on; the same call then does.
     """
     tally = Tally()
     kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
-    changes = (("seed",) if unique else ()) + (LOCKED if palette_lock else ())
+    changes = (("seed",) if unique else ()) + (("palette", "background") if shared_palette else ())
 
     def count(job: Job, status: str, error: str = "") -> None:
         tally.failed.pop(job.number, None)
         tally.failed.update({job.number: error} if status == "failed" else {})
         tally.done += status == "done"
+        tally.finished += status == "finished"
         tally.kept += status == "kept"
         report(job, status)
 
     def missing() -> Iterator[Job]:
         for job in jobs:
-            if at.finished(job, kinds, changes):
+            todo = at.todo(job, kinds, changes)
+            if todo == "paint":
+                yield job
+            elif todo == "keep":
                 count(job, "kept")
             else:
-                yield job
+                _finish(at, job, count)
 
     with opened(folder) as at:
-        if not palette_lock and (folder / KINDS["unlocked"]).exists():
-            unlock(at, (job.name for job in jobs))
         _paint(at, missing(), place, count)
         while unique and (doubles := list(_doubles(at, jobs, count))):
             _paint(at, iter(doubles), place, count)
-        if palette_lock:
-            names = {job.name: job.number for job in jobs}
-            lock(at, list(names), palette_lock)
-            for name, first in twins(at, names) if unique else ():
-                tally.failed[names[name]] = f"the same punk as {first} under one palette; lock more colours"
+        if shared_palette:
+            share_palette(at, jobs, shared_palette)
+            for job, first in twins(at, jobs) if unique else ():
+                tally.failed[job.number] = f"the same punk as {first} under the shared palette; allow more colors"
     return tally
+
+
+def finish_folder(folder: Path, change: Callable[[Finish], Finish], advance: Callable[[], object]) -> Tally:
+    """Finishes every punk of a folder anew, as `change` says; nothing is painted. `advance()` is called after each.
+
+    Raises BatchError if it cannot go on.
+    """
+    tally = Tally()
+
+    def count(job: Job, status: str, error: str) -> None:
+        tally.finished += status == "finished"
+        tally.failed.update({job.number: error} if status == "failed" else {})
+        advance()
+
+    with opened(folder) as at:
+        for entry in list(entries(folder)):
+            if entry["status"] == "done":
+                recipe, finish = divide(upgraded({**entry["recipe"], **entry.get("asked", {})}))
+                job = Job(number=entry["job"], recipe=recipe, finish=change(finish).of(recipe))
+                _finish(at, job, count)
+    return tally
+
+
+def _finish(at: Folder, job: Job, count: Callable[[Job, str, str], None]) -> None:
+    """Finishes a painted job anew, with the seed that it was painted with."""
+    entry = at.manifest.last(job.name)
+    if entry is None:
+        raise ValueError(job.name)
+    job = as_painted(job, entry)
+    try:
+        punk = at.punk(entry).painting.finish(job.finish)
+    except PunkError as error:
+        at.keep(Outcome(job=job, error=str(error)))
+        count(job, "failed", str(error))
+    else:
+        at.keep(Outcome(job=job, punk=punk), entry)
+        count(job, "finished", "")
 
 
 def _paint(at: Folder, jobs: Iterator[Job], place: Place, count: Callable[[Job, str, str], None]) -> None:
@@ -145,7 +186,7 @@ def _doubles(at: Folder, jobs: Iterable[Job], count: Callable[[Job, str, str], N
         if first == job.name:
             continue
         asked = job.recipe.seed
-        seeds = [(asked + k * STRIDE) % (MAX_SEED + 1) for k in range(SEEDS)]
+        seeds = [seed_after(asked, k * STRIDE) for k in range(SEEDS)]
         tried = seeds.index(entry["recipe"]["seed"])
         if tried + 1 == SEEDS:
             outcome = Outcome(job=job, error=f"the same punk as {first} with each of {SEEDS} seeds; change its prompt")

@@ -1,70 +1,82 @@
 """The command line: `punks COMMAND`, also `python -m punks COMMAND`."""
 
-import argparse
-import difflib
 import os
-import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 
-from punks.cli import batch, compare, generate, inspect, serve, snap, train_command, traits, weights
+from punks.cli.options import Parser
 from punks.errors import PunkError, RecipeError
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+COMMANDS = {
+    "generate": "paint punks from a prompt",
+    "finish": "change the background, eyes, colors or size of finished punks",
+    "batch": "paint many punks into a folder",
+    "traits": "list the words for traits that the LoRA knows",
+    "snap": "restore pictures made elsewhere to exact pixel art",
+    "weights": "list, verify and fetch weights",
+    "inspect": "describe a LoRA file, its training, and whether it can be served",
+    "train-command": "print the command that trains a variant",
+    "compare": "paint the same pictures over epochs, or another setting, and score them",
+    "serve": "serve over HTTP, as Replicate does",
+}
+_RENAMED = {"recipe": "train-command"}
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
-    parser = argparse.ArgumentParser(
-        prog="punks", description="Prompts in, exact 24x24 pixel-art portraits out.", allow_abbrev=False
-    )
+def make_parser(command: str | None = None) -> Parser:
+    """The commands; with the options of one of them, or of all."""
+    parser = Parser(prog="punks", description="Prompts in, exact 24x24 pixel-art portraits out.")
     parser.add_argument("--version", action="version", version=f"punks {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (generate, batch, traits, snap, weights, inspect, train_command, compare, serve):
-        command.add(commands)
-    for one in commands.choices.values():
-        one.set_defaults(parser=one)
+    for name, about in COMMANDS.items():
+        one = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        one.set_defaults(parser=one, command=name)
+        if command in (None, name):
+            import_module(f"punks.cli.{name.replace('-', '_')}").declare(one)
     return parser
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("punks")
     except PackageNotFoundError:
         return "(a checkout that was never installed)"
 
 
-def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
-    """Ends the program, naming the option that an unknown one may have meant."""
-    known = re.findall(r"--[\w-]+", parser.format_help())
-    near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
-    parser.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0: all went well; 1: it failed; 2: it was called wrongly; 130: Ctrl-C."""
-    args, unknown = make_parser().parse_known_args(argv)
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        print("punks: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
+    from punks.cli.terminal import say
+
+    command = next((word for word in argv if not word.startswith("-")), None)
+    parser = make_parser(command if command in COMMANDS else "")
+    if command in _RENAMED:
+        parser.error(f"`{command}` is called `{_RENAMED[command]}` now")
+    args, unknown = parser.parse_known_args(argv)
     if unknown:
-        _refuse(args.parser, unknown)
+        args.parser.refuse(unknown)
     try:
         code = args.run(args)
         if sys.stdout:
             sys.stdout.flush()  # what cannot be written is an error now, not one of Python's own at its end
-    except RecipeError as error:
-        print(f"punks: {error}", file=sys.stderr)
-        return USAGE
     except PunkError as error:
-        print(f"punks: {error}", file=sys.stderr)
-        return FAILURE
-    except KeyboardInterrupt:
-        print("punks: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        say(f"punks: {error}")
+        return USAGE if isinstance(error, RecipeError) else FAILURE
     except BrokenPipeError:  # whoever read our output has left
         _close_stdout()
         return FAILURE
     except OSError as error:  # a folder that may not be entered, a full disk behind stdout
-        print(f"punks: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"punks: {error.filename or 'output'}: {error.strerror or error}")
         _close_stdout()
         return FAILURE
     return code

@@ -1,161 +1,118 @@
-"""`punks batch`: many recipes into one folder; what was cut off goes on."""
+"""`punks batch`: many recipes into one folder; the same command goes on after an interruption."""
 
 import argparse
-import dataclasses
-import signal
 import sys
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from punks import variants
-from punks.batch.jobs import Job, Jobs, prompt_jobs, read_jobs
-from punks.batch.manifest import AGAIN, NAME
-from punks.cli.generate import add_option, palette_text, present_variant
+from punks.batch.jobs import Jobs, prompt_jobs, read_jobs
+from punks.batch.manifest import NAME
+from punks.cli.options import add_fields, given, output_path, present_variant
+from punks.cli.progress import run_jobs
+from punks.cli.terminal import printable, say
 from punks.errors import RecipeError
 from punks.files import weights
-from punks.recipe import Recipe
+from punks.request import FIELDS
 
 if TYPE_CHECKING:
     from punks.batch.collection.draw import CollectionJobs
     from punks.batch.places.worker import Place
 
 _LISTED = 20  # failed rows
+_COLORS = 64  # of a shared palette
 
 
-def add(subparsers: Any) -> None:
-    """Declares the command; the options of a recipe stand for what a row does not say."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "batch",
-        help="paint many punks into a folder",
-        description="Paint many punks into a folder. The same command again paints what is missing, failed or changed.",
-        allow_abbrev=False,
-    )
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declares the options; those of fields apply where a row says nothing."""
+    parser.description = "Paint many punks into a folder. Run the same command again to paint what is missing."
     parser.add_argument(
         "jobs",
         nargs="?",
         type=Path,
         metavar="JOBS",
-        help="a .csv or .jsonl file; each row is a recipe, any field a column",
+        help="a .csv or .jsonl file: a row a punk, a column a field",
+    )
+    parser.add_argument("--prompt", metavar="TEMPLATE", help="instead of JOBS: a prompt with choices, {red|blue} hair")
+    parser.add_argument(
+        "--collection", type=Path, metavar="FILE", help="instead of JOBS: a collection, traits and weights in TOML"
     )
     parser.add_argument(
-        "--prompt", metavar="TEMPLATE", help="instead of JOBS: one prompt with choices, {red|blue} hair"
+        "-n", "--count", type=int, metavar="N", help="number of punks; by default every combination of a prompt once"
     )
-    parser.add_argument(
-        "--traits", type=Path, metavar="FILE", help="instead of JOBS: a collection, its traits and weights in TOML"
-    )
-    parser.add_argument(
-        "-n",
-        "--count",
-        type=int,
-        metavar="N",
-        help="of punks, for a prompt or a collection; by default every choice once",
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder")
+    parser.add_argument("-o", "--output", type=output_path, required=True, metavar="DIR", help="the folder")
     parser.add_argument(
         "--on",
         default="local",
         metavar="WHERE",
         help="local (every GPU of this machine, or its CPU), ray, URL[,URL...] of Cog servers, replicate:OWNER/MODEL",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes, actors or requests at once")
-    parser.add_argument("--overwrite", action="store_true", help="paint over the punks of another batch in the folder")
-    parser.add_argument("--paintings", action="store_true", help="also keep what was painted, before restoration")
-    parser.add_argument("--unique", action="store_true", help="another seed for a punk that equals one before it")
+    parser.add_argument("--workers", type=int, metavar="N", help="number of processes, actors or parallel requests")
+    parser.add_argument("--overwrite", action="store_true", help="replace the punks of another batch in the folder")
+    parser.add_argument("--paintings", action="store_true", help="also keep the paintings")
+    parser.add_argument("--unique", action="store_true", help="paint punks that equal an earlier one with another seed")
     parser.add_argument(
-        "--palette-lock",
+        "--shared-palette",
         type=int,
         nargs="?",
-        const=64,
+        const=_COLORS,
         metavar="N",
-        help="hold one palette over all, of N colours (64)",
+        help=f"one palette for all punks, of N colors ({_COLORS})",
     )
-    for field in dataclasses.fields(Recipe)[1:]:
-        if field.name not in ("seed", "traits"):
-            add_option(parser, field)
-    parser.add_argument("--seed", type=int, metavar="X", help="of the first row (0); the others count up from it")
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.add_argument("--seed", type=int, metavar="X", help="seed of the first row (0); the others count up from it")
+    add_fields(parser, [name for name in FIELDS if name not in ("prompt", "seed")])
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when every row is done, 1 when some failed or it had to stop, 130 when it was interrupted."""
     jobs = _jobs(args)
 
-    from tqdm import tqdm
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
     from punks.batch.run import require_same
-    from punks.batch.run import run as run_jobs
     from punks.report.show import show
 
     if not args.overwrite:
         require_same(args.output, jobs)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    counts: Counter[str] = Counter()
-    with (
-        closing(_place(args)) as place,
-        tqdm(desc="painting", total=len(jobs), unit="punk", dynamic_ncols=True) as bar,
-        logging_redirect_tqdm(),
-    ):
-
-        def report(_job: Job, status: str) -> None:
-            counts[status] += 1
-            bar.postfix = ", ".join(f"{counts[one]} {one}" for one in ("kept", "failed", "again") if counts[one])
-            if status in ("done", "failed"):
-                bar.update()
-            else:  # no part of the rate
-                bar.total += {"kept": -1, "again": 1}[status]
-
+    with closing(_place(args)) as place:
         try:
-            tally = run_jobs(
-                jobs,
-                args.output,
-                place,
-                unique=args.unique,
-                palette_lock=args.palette_lock,
-                report=report,
-            )
+            options = {"unique": args.unique, "shared_palette": args.shared_palette}
+            tally, counts = run_jobs(jobs, args.output, place, **options)
         except KeyboardInterrupt:
-            bar.close()
-            print(f"punks: interrupted after {counts['done']} punks; {AGAIN}", file=sys.stderr)
             return 130
     for number, error in sorted(tally.failed.items())[:_LISTED]:
-        print(f"row {number}: {error}", file=sys.stderr)
+        say(f"row {number}: {error}")
     if len(tally.failed) > _LISTED:
-        print(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}", file=sys.stderr)
-    painted = f"painted, {again} of them for another seed" if (again := counts["again"]) else "painted"
-    counted = {painted: tally.done, "there already": tally.kept, "failed": len(tally.failed)}
-    print(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count))
-    print(show(args.output, jobs))
+        say(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}")
+    painted = f"painted, {counts['again']} of them with another seed" if counts["again"] else "painted"
+    counted = {painted: tally.done, "finished": tally.finished, "kept": tally.kept, "failed": len(tally.failed)}
+    print(printable(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count)))
+    print(printable(show(args.output, jobs)))
     return 1 if tally.failed else 0
 
 
 def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     """What is to be painted. On this machine the weights of the first row have to be there."""
-    given = {name: getattr(args, name) for name in Recipe.__dataclass_fields__ if getattr(args, name) is not None}
-    prompt, traits, seed = given.pop("prompt", None), given.pop("traits", None), given.pop("seed", None)
-    if sum(one is not None for one in (args.jobs, prompt, traits)) != 1:
-        args.usage_error("name a file of jobs, or give a --prompt, or the --traits of a collection")
+    values = given(args, [name for name in FIELDS if name not in ("prompt", "seed")])
+    if sum(one is not None for one in (args.jobs, args.prompt, args.collection)) != 1:
+        args.parser.error("name a file of JOBS, or give --prompt or --collection")
     if args.jobs and args.count is not None:
-        args.usage_error("--count goes with --prompt and --traits")
-    if "palette" in given:
-        given["palette"] = palette_text(given["palette"])
-    if "image" in given:
-        given["image"] = given["image"].resolve()
-    if "variant" not in given and args.on == "local":
-        given["variant"] = present_variant()
-    if traits:
+        args.parser.error("--count needs --prompt or --collection")
+    if args.image is not None:
+        values["image"] = args.image.resolve()
+    if "variant" not in values and args.on == "local":
+        values["variant"] = present_variant()
+    if args.collection:
         from punks.batch.collection.file import read_collection
 
-        collection = read_collection(traits, args.count, seed)
+        collection = read_collection(args.collection, args.count, args.seed)
         for line in collection.notices():
             print(line, file=sys.stderr)
-        jobs = collection.jobs(given)
+        jobs = collection.jobs(values)
     elif args.jobs:
-        jobs = read_jobs(args.jobs, given, seed or 0)
+        jobs = read_jobs(args.jobs, values, args.seed or 0)
     else:
-        jobs = prompt_jobs(prompt, args.count, given, seed or 0)
+        jobs = prompt_jobs(args.prompt, args.count, values, args.seed or 0)
     first = next(iter(jobs)).recipe
     if args.on == "local" and first is not None:
         weights.require(variants.variant(first.variant), first.epoch)
@@ -164,9 +121,9 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
 
 def _place(args: argparse.Namespace) -> "Place":
     if args.workers is not None and args.workers < 1:
-        raise RecipeError("workers", args.workers, "use a whole number from 1 up")
-    if args.palette_lock is not None and not 2 <= args.palette_lock <= 256:
-        raise RecipeError("palette-lock", args.palette_lock, "use a whole number from 2 to 256")
+        raise RecipeError("workers", args.workers, "use a whole number of 1 or more")
+    if args.shared_palette is not None and not 2 <= args.shared_palette <= 256:
+        raise RecipeError("shared-palette", args.shared_palette, "use a whole number from 2 to 256")
     if args.on == "local":
         from punks.batch.places.local import Local
 

@@ -21,15 +21,12 @@ _FACTS = ("networks", "rank, alpha", "tensors", "epoch", "base", "hash", "title"
 _BAR = 24
 
 
-def add(subparsers: Any) -> None:
-    """Declares the command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "inspect",
-        help="say what a LoRA file is, how it was trained, and whether it can be served",
-        description="Says what a LoRA file is, how it was trained, and whether it can be served. Nothing in it is run.",
-        epilog="Exit status: 0 it serves, perhaps with warnings; 1 it is refused.",
-        allow_abbrev=False,
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.description = (
+        "Says what a LoRA file is, how it was trained, and whether it can be served. Nothing in it is run."
     )
+    parser.epilog = "Exit status: 0 it serves, perhaps with warnings; 1 it is refused."
     parser.add_argument("file", type=Path, metavar="FILE", help="a LoRA in safetensors")
     parser.add_argument(
         "--against",
@@ -40,7 +37,7 @@ def add(subparsers: Any) -> None:
         "--whole", action="store_true", help="read every tensor of a large file: exact strengths, verified hash"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         against = other_variant(VARIANTS[args.against])
     elif args.against is not None:
         if not Path(args.against).is_file():
-            args.usage_error(f"--against: {args.against} is neither a file nor one of {', '.join(VARIANTS)}")
+            args.parser.error(f"--against: {args.against} is neither a file nor one of {', '.join(VARIANTS)}")
         against = other_file(read_header(Path(args.against)))
     try:
         file = read_header(args.file)

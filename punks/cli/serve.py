@@ -7,19 +7,13 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from punks.variants import DEFAULT, VARIANTS
 
 
-def add(subparsers: Any) -> None:
-    """Declares the command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "serve",
-        help="serve over HTTP, as Replicate does",
-        description="Runs Cog's own HTTP server on this machine until Ctrl-C, without Docker.",
-        allow_abbrev=False,
-    )
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.description = "Runs Cog's own HTTP server on this machine until Ctrl-C, without Docker."
     parser.add_argument("--port", type=int, default=0, metavar="N", help="by default one that is free")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
     parser.add_argument("--variant", default=DEFAULT, choices=VARIANTS, help="is loaded first, and paints by default")

@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-from typing import Any
 
 from punks.lora.training_runs import RUNS, Run, Value
 from punks.variants import VARIANTS, Variant
@@ -42,14 +41,11 @@ _CALLED = {"num_epochs": "max_train_epochs", "optimizer": "optimizer_type"}
 _NEVER_RECORDED = ("num_repeats", "enable_bucket", "lr_warmup_steps", "clip_skip", "network_dropout")
 
 
-def add(subparsers: Any) -> None:
-    """Declares the command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "recipe",
-        help="print the command that trains a variant",
-        description="Prints the kohya sd-scripts command that trains a variant, from what is recorded of its run. "
-        "Parameters that are not recorded are marked unknown.",
-        allow_abbrev=False,
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.description = (
+        "Prints the kohya sd-scripts command that trains a variant, from what is recorded of its run. "
+        "Parameters that are not recorded are marked unknown."
     )
     parser.add_argument("variant", metavar="VARIANT", choices=list(VARIANTS), help=f"one of {', '.join(VARIANTS)}")
     parser.set_defaults(run=run)

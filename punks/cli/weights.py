@@ -13,13 +13,10 @@ from punks.files.checksums import SUMS, recorded, sha256
 from punks.variants import DEFAULT, VARIANTS, Variant
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage]
-    """Declares the command."""
-    parser = subparsers.add_parser(
-        "weights",
-        help="list, verify and fetch weights",
-        description="Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS moves their folder.",
-        allow_abbrev=False,
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.description = (
+        "Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS moves their folder."
     )
     parser.add_argument("variants", nargs="*", metavar="VARIANT", type=_variant, help=f"of {', '.join(VARIANTS)}")
     what = parser.add_mutually_exclusive_group()
@@ -33,13 +30,13 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "a file, a folder of files, or hf:OWNER/REPO[@REVISION]",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 where --verify found a damaged or missing file. Raises PunkError."""
     if not args.fetch and (args.epoch is not None or args.lora is not None):
-        args.usage_error("--epoch and --lora go with --fetch")
+        args.parser.error("--epoch and --lora go with --fetch")
     if args.verify:
         return _verify(weights.folder(), args.variants or list(VARIANTS.values()), as_json=args.json)
     if args.fetch:

@@ -1,4 +1,7 @@
-"""PNG and lossless WebP files that carry their recipe, written whole or not at all."""
+"""PNG and lossless WebP files that carry texts, such as their recipe; written whole or not at all.
+
+Pillow writes an enlarged punk of 1024 px in 12 ms in mode P and in 25 ms in mode RGB, the writer of rows here in 1.4.
+"""
 
 import contextlib
 import functools
@@ -6,10 +9,10 @@ import json
 import secrets
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,36 +22,34 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo, putchunk
 from zlib_ng import zlib_ng
 
 from punks.errors import ImageError
-from punks.recipe import Recipe
 
-if TYPE_CHECKING:
-    from punks.snap import PixelArt
-
-KEY = "punks-recipe"
+# the recipe and the finish as JSON, and what finishing needs of the painting
+RECIPE, CELLS = "punks-recipe", "punks-cells"
+_TAGS = {RECIPE: Base.ImageDescription, CELLS: Base.ImageHistory}  # of a WebP's EXIF
+_NONE: Mapping[str, str] = MappingProxyType({})
 UP = b"\x02"  # the filter that stores a row as its difference from the row above
 
 
-def write_png(image: Image.Image, path: Path, recipe: Recipe | None = None) -> None:
-    """Writes a lossless PNG with the recipe in an iTXt chunk. A killed program leaves no file of that name."""
+def write_png(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) -> None:
+    """Writes a lossless PNG with each text in an iTXt chunk. A killed program leaves no file of that name."""
     # a quarter of the time of the usual strategy, at the same size
-    _write(path, functools.partial(image.save, format="PNG", pnginfo=_info(recipe), compress_type=zlib.Z_RLE))
+    _write(path, functools.partial(image.save, format="PNG", pnginfo=_info(texts), compress_type=zlib.Z_RLE))
 
 
-def write_art(art: "PixelArt", size: int, path: Path, recipe: Recipe | None = None) -> None:
-    """Writes what `write_png` would of the art enlarged to `size` px, in a tenth of the time."""
-    rows, counts = art.rows(size)
-    _write(path, functools.partial(_encode, rows, counts.tolist(), _info(recipe)))
+def write_rows(rows: NDArray[np.uint8], counts: NDArray[np.intp], path: Path, texts: Mapping[str, str] = _NONE) -> None:
+    """Writes as `write_png` does a picture of rows (N, width, 3 or 4), each `counts` times, in a tenth of the time."""
+    _write(path, functools.partial(_encode, rows, counts.tolist(), _info(texts)))
 
 
-def _info(recipe: Recipe | None) -> PngInfo:
+def _info(texts: Mapping[str, str]) -> PngInfo:
     info = PngInfo()
-    if recipe is not None:
-        info.add_itxt(KEY, recipe.to_json())
+    for key, text in texts.items():
+        info.add_itxt(key, text)
     return info
 
 
 def _encode(rows: NDArray[np.uint8], counts: list[int], info: PngInfo, file: BinaryIO) -> None:
-    """A PNG of rows (N, width, 3 or 4), each `counts` times, without a picture of all of them. w3.org/TR/png-3"""
+    """A PNG of rows (N, width, 3 or 4), each `counts` times, without building the whole picture. w3.org/TR/png-3"""
     _, width, channels = rows.shape
     file.write(b"\x89PNG\r\n\x1a\n")
     header = struct.pack(">IIBBBBB", width, sum(counts), 8, {3: 2, 4: 6}[channels], 0, 0, 0)
@@ -80,11 +81,11 @@ def _same(length: int, count: int) -> tuple[bytes, bytes]:
     return rows, deflate.compress(rows) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
-def write_webp(image: Image.Image, path: Path, recipe: Recipe | None = None) -> None:
-    """Writes a lossless WebP with the recipe in its EXIF, as the description of the picture."""
+def write_webp(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) -> None:
+    """Writes a lossless WebP with the texts in its EXIF."""
     exif = Image.Exif()
-    if recipe is not None:
-        exif[Base.ImageDescription] = f"{KEY} {json.dumps(asdict(recipe))}"  # EXIF text is ASCII
+    for key, text in texts.items():
+        exif[_TAGS[key]] = f"{key} {json.dumps(text)[1:-1]}"  # EXIF text is ASCII
     _write(path, functools.partial(image.save, format="WEBP", lossless=True, exact=True, exif=exif))
 
 
@@ -101,19 +102,22 @@ def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """The recipe inside a PNG or WebP of ours; validated like any other. Raises ImageError, RecipeError."""
+def read_texts(path: Path) -> dict[str, str]:
+    """The recipe and the cells inside a PNG or WebP, as far as they are there. Raises ImageError."""
     try:
         with Image.open(path, formats=["PNG", "WEBP"]) as image:
             image.load()
-            text = image.text.get(KEY) if isinstance(image, PngImageFile) else _description(image)
+            texts = image.text if isinstance(image, PngImageFile) else _exif_texts(image)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be read as a PNG or WebP ({error})") from error
-    if text is None:
-        raise ImageError(f"{path}: carries no recipe; only a picture that this program wrote does")
-    return Recipe.from_json(text)
+    return {key: texts[key] for key in _TAGS if key in texts}
 
 
-def _description(image: Image.Image) -> str | None:
-    key, _, text = str(image.getexif().get(Base.ImageDescription, "")).partition(" ")
-    return text if key == KEY else None
+def _exif_texts(image: Image.Image) -> dict[str, str]:
+    exif, found = image.getexif(), dict[str, str]()
+    for key, tag in _TAGS.items():
+        name, _, text = str(exif.get(tag, "")).partition(" ")
+        if name == key:
+            # version 0.1 wrote the JSON itself, with its quotes as they are
+            found[key] = text if text.startswith('{"') else json.loads(f'"{text}"')
+    return found

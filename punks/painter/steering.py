@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from punks.files.palettes import Color
 from punks.recipe import Recipe
+from punks.vocabulary import Color
 
 ALIKE = 0.7  # of the picture's spread: latents this far from the border's are not background
 LAST = 0.3  # of the noise left: from here on the model finishes the picture alone
@@ -77,11 +77,11 @@ def _reached(like: Tensor) -> Tensor:
 def _targets(pipeline: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
     """Latents of the colours (N, C, 1, 1), and how strongly each picture is steered (N, 1, 1, 1), 0 without one."""
     vae = pipeline.vae
-    colors = [recipe.background_rgb or (0, 0, 0) for recipe in recipes]
+    colors = [recipe.steer_rgb or (0, 0, 0) for recipe in recipes]
     found: dict[Color, Tensor] = {}
     for color in dict.fromkeys(colors):
         flat = torch.tensor(color, device=vae.device, dtype=vae.dtype).div(127.5).sub(1).view(1, 3, 1, 1)
         latents = vae.encode(flat.expand(1, 3, vae.config.sample_size, vae.config.sample_size)).latent_dist.mean
         found[color] = latents.mean((2, 3), keepdim=True) * vae.config.scaling_factor
-    strengths = [0.0 if recipe.background_rgb is None else recipe.steer for recipe in recipes]
+    strengths = [0.0 if recipe.steer_rgb is None else recipe.steer for recipe in recipes]
     return torch.cat([found[color] for color in colors]), found[colors[0]].new_tensor(strengths).view(-1, 1, 1, 1)

@@ -21,13 +21,18 @@ def show(folder: Path, jobs: Iterable[Job]) -> str:
     `jobs` are those that were painted. Raises BatchError where the disk refuses, ImageError on damaged pixels.
     """
     if not isinstance(jobs, CollectionJobs):
-        return _shown(folder, lambda: entries(folder))
+        return show_folder(folder)
     said = [_shown(folder, lambda: jobs.described(entries(folder)))]
     if others := [entry["name"] for entry in entries(folder) if entry["job"] > len(jobs) and entry["status"] == "done"]:
         many = f"{others[0]} to {others[-1]} are" if len(others) > 1 else f"{others[0]} is"
         said.append(f"{many} of a larger collection that was here before, in {folder / KINDS['image']} too")
     table = write_metadata(folder, jobs.collection, jobs.described(entries(folder)))
     return "\n".join([*said, "", table])
+
+
+def show_folder(folder: Path) -> str:
+    """Writes sheets and gallery of a folder as it is now, and says where they are."""
+    return _shown(folder, lambda: entries(folder))
 
 
 def _shown(folder: Path, punks: Callable[[], Iterable[Entry]]) -> str:

@@ -3,7 +3,6 @@
 Knows nothing of Cog; predict.py binds the two.
 """
 
-import dataclasses
 import functools
 import json
 import os
@@ -15,17 +14,15 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from punks import variants
 from punks.errors import ImageError, RecipeError
 from punks.files import weights
 from punks.files.checksums import sha256
-from punks.files.png import write_art, write_png, write_webp
-from punks.generate import Punk, Studio
+from punks.generate import Pipeline, Punk
 from punks.recipe import Recipe
-
-_WHOLE = {"num_outputs", *(one.name for one in dataclasses.fields(Recipe) if int in (one.type, *get_args(one.type)))}
+from punks.request import divide, to_json
 
 Record = Callable[[str, Any], None]
 
@@ -36,10 +33,10 @@ def default_variant() -> str:
 
 
 class Service:
-    """A studio that answers requests one after the other."""
+    """A pipeline that answers requests one after the other."""
 
     def __init__(self) -> None:
-        self._studio = Studio()
+        self._pipeline = Pipeline()
         self._painting = False
         self._folder = tempfile.TemporaryDirectory(prefix="punks-")  # goes with the process
         # Cog downloads into the same folder: it forgets the files of downloads that fail
@@ -49,14 +46,14 @@ class Service:
         """Checks every file of a variant, loads it and paints once. Raises PunkError."""
         row = variants.variant(variant)
         weights.require_whole(row, row.epoch)
-        self._studio.generate(Recipe(prompt="warm up", variant=variant, num_inference_steps=1))
+        next(self._pipeline.paint([Recipe(prompt="warm up", variant=variant, num_inference_steps=1)])).finish()
 
     def healthy(self) -> bool:
         """Whether the device still computes: a CUDA context that broke never mends itself.
 
         Asked from another thread at any time; while a picture is painted nothing else may touch the device.
         """
-        return self._painting or self._studio.healthy()
+        return self._painting or self._pipeline.healthy()
 
     def answer(self, inputs: dict[str, Any], record: Record) -> dict[str, Any]:
         """The fields of predict.py's Output, in files that live until the next call; logs one line of JSON about it.
@@ -87,22 +84,25 @@ class Service:
         return answer
 
     def _answer(self, inputs: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-        given = {name: _whole(name, value) for name, value in inputs.items() if value is not None}
+        given = {name: value for name, value in inputs.items() if value is not None}
         image = _downloaded(given.pop("image", None))
         if image:
-            given["image"] = sha256(image)
-        count, suffix = given.pop("num_outputs"), given.pop("output_format")
+            given["image_sha256"] = sha256(image)
+        count, suffix = int(given.pop("num_outputs")), given.pop("output_format")
         wants_painting = given.pop("return_painting")
-        recipe = Recipe.from_dict(given)
+        recipe, finish = divide(given)
         row = variants.variant(recipe.variant)
         facts |= {"model": row.name, "base": row.base.name, "epoch": recipe.epoch, "images": count}
         facts |= {"steps": recipe.num_inference_steps, "seed": recipe.seed}
         try:
-            punks = list(self._studio.generate_all(recipe.outputs(count), print_progress, image))
+            paintings = self._pipeline.paint(recipe.outputs(count), print_progress, image)
+            punks = [painting.finish(finish) for painting in paintings]
         except ImageError as error:
             raise ImageError(str(error).replace(str(image), "image")) from error  # whoever asked knows no such file
         facts["lora_sha256"] = _digest(row, recipe.epoch) if recipe.lora_scale else "none"
-        facts["seconds"] = {stage: round(sum(punk.seconds[stage] for punk in punks), 4) for stage in punks[0].seconds}
+        facts["seconds"] = {
+            stage: round(sum(punk.painting.seconds[stage] for punk in punks), 4) for stage in punks[0].painting.seconds
+        }
         return self._write(punks, suffix, wants_painting=wants_painting)
 
     def _sweep(self, keep: object) -> None:
@@ -113,29 +113,27 @@ class Service:
 
     def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
         folder, request = Path(self._folder.name), secrets.token_hex(4)
-        stems = [f"punk-{punk.recipe.seed}-{request}-{number}" for number, punk in enumerate(punks, 1)]
+        recipes = [punk.recipe for punk in punks if punk.recipe]
+        stems = [f"punk-{recipe.seed}-{request}-{number}" for number, recipe in enumerate(recipes, 1)]
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
         paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
-        with ThreadPoolExecutor() as pool:  # for what takes long to compress, ten times as long as art does
+        with ThreadPoolExecutor() as pool:
             later: list[Future[None]] = []
-            for punk, painting in zip(punks, paintings or [], strict=bool(paintings)):
-                later.append(pool.submit(write_png, punk.painting, painting, punk.recipe))
-            for punk, image, small in zip(punks, images, pixels, strict=True):
-                if suffix == "png":
-                    write_art(punk.art, punk.recipe.output_size, image, punk.recipe)
-                else:
-                    later.append(pool.submit(write_webp, punk.image, image, punk.recipe))
-                write_art(punk.art, 24, small, punk.recipe)
+            for number, punk in enumerate(punks):
+                if paintings:
+                    later.append(pool.submit(punk.save_painting, paintings[number]))
+                later.append(pool.submit(punk.save, images[number]))
+                later.append(pool.submit(punk.save, pixels[number], 24))
             for one in later:
                 one.result()
         return {
             "images": images,
             "pixels": pixels,
-            "seeds": [punk.recipe.seed for punk in punks],
+            "seeds": [recipe.seed for recipe in recipes],
             "palettes": [",".join(punk.art.hexes) for punk in punks],
             "confidences": [round(punk.art.confidence, 4) for punk in punks],
-            "recipes": [punk.recipe.to_json() for punk in punks],
+            "recipes": [to_json(recipe, punk.finish) for recipe, punk in zip(recipes, punks, strict=True)],
             "warnings": ["; ".join(punk.warnings) for punk in punks],
             "paintings": paintings,
         }
@@ -149,11 +147,6 @@ def print_progress(step: int, steps: int) -> None:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _whole(name: str, value: Any) -> Any:
-    """JSON knows one kind of number: 2.0 is 2 where a whole number is asked for."""
-    return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value
 
 
 def _downloaded(image: object) -> Path | None:

@@ -11,7 +11,8 @@ from punks.batch.jobs import Job, check_columns
 from punks.batch.manifest import Entry
 from punks.errors import BatchError
 from punks.files.init_image import picture_hash
-from punks.recipe import MAX_SEED, Recipe
+from punks.recipe import seed_after
+from punks.request import divide
 from punks.traits import Traits
 
 NONE = "none"
@@ -85,7 +86,9 @@ class Collection:
         """
         check_columns(defaults)
         image = defaults.get("image")
-        fields = defaults if image is None else {**defaults, "image": picture_hash(image)}
+        fields = {name: value for name, value in defaults.items() if name != "image"}
+        if image is not None:
+            fields["image_sha256"] = picture_hash(image)
         return CollectionJobs(collection=self, columns=self.draw(), fields=fields, image=image)
 
     def traits(self, values: Mapping[str, str]) -> Traits:
@@ -106,7 +109,7 @@ class Collection:
 
     def notices(self) -> list[str]:
         """Lines on values that look like a slip of a word that the training knows, and on those that no punk gets."""
-        lines = [line for _, _, traits in self.alone() for line in traits.notices()]
+        lines = [line for _, _, traits in self.alone() for line in traits.warnings()]
         for one in self.types:
             if nobody := [value for value, number in quotas(one.weights, self.count).items() if number == 0]:
                 lines.append(
@@ -130,9 +133,9 @@ class CollectionJobs:
     def __iter__(self) -> Iterator[Job]:
         for number in range(1, len(self) + 1):
             traits = self.collection.traits(self.values(number))
-            seed = (self.collection.seed + number - 1) % (MAX_SEED + 1)
-            recipe = Recipe.from_dict({**self.fields, "traits": traits, "seed": seed})
-            yield Job(number=number, recipe=recipe, image=self.image)
+            seed = seed_after(self.collection.seed, number - 1)
+            recipe, finish = divide({**self.fields, "traits": traits, "seed": seed})
+            yield Job(number=number, recipe=recipe, finish=finish, image=self.image)
 
     def values(self, number: int) -> dict[str, str]:
         """What was drawn for a punk, by type; numbers begin at 1."""

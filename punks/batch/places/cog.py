@@ -13,14 +13,14 @@ import httpx2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from punks.batch.folder import as_json
 from punks.batch.jobs import Job
 from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log
 from punks.batch.places.worker import Outcome, recipe_of
-from punks.errors import BatchError, RecipeError
-from punks.recipe import Recipe
-from punks.snap import PixelArt
-from punks.snap.art import palette_of
+from punks.errors import BatchError, ImageError, RecipeError
+from punks.files.png import CELLS
+from punks.generate import Painting, Punk
+from punks.request import FIELDS, flat
+from punks.snap import Cells, PixelArt, restore
 
 
 def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
@@ -74,12 +74,12 @@ class Cog:
 
 def key(job: Job) -> str:
     """An id for what is asked: the same for the same recipe, today and tomorrow."""
-    return hashlib.sha256(recipe_of(job).to_json().encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(_asked(job)).encode()).hexdigest()[:32]
 
 
 def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is enlarged here."""
-    given = {name: value for name, value in _asked(job).items() if value is not None}
+    given = {name: value for name, value in _asked(job).items() if value is not None and name != "image_sha256"}
     if "traits" in given:
         given["traits"] = json.dumps(given["traits"])
     if job.image is not None:
@@ -89,8 +89,8 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
 
 
 def _asked(job: Job) -> dict[str, Any]:
-    """The recipe that a server is given: of the smallest size, which costs the least to send."""
-    return as_json(recipe_of(job).replace(output_size=24))
+    """What a server is given: the smallest size, which costs the least to send."""
+    return {**flat(recipe_of(job), job.finish), "output_size": 24}
 
 
 def json_of(response: httpx2.Response) -> dict[str, Any]:
@@ -115,22 +115,23 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BatchError("the server answers, but not as this program's predict.py does") from error
     for name, value in _asked(job).items():
-        default = Recipe.__dataclass_fields__[name].default
+        default = FIELDS[name].default
         # traits have had their effect on the other fields
         if name != "traits" and painted.get(name, default) != value:
             raise JobError(f"the server painted another recipe: {name} {painted.get(name)!r}, not {value!r}")
-    cells = np.asarray(_picture(pixels, file))
-    art = PixelArt(
-        cells=cells,
-        palette=palette_of(cells),
-        confidence=confidence,
-        drift=0.0,
-        has_grid=True,
-        background=np.zeros(cells.shape[:2], bool),
-    )
+    picture = _picture(pixels, file)
+    try:
+        text = getattr(picture, "text", {}).get(CELLS)
+        cells = Cells.from_text(text) if text else restore(picture)
+    except ImageError as error:
+        raise LaterError("a damaged picture", blame=True) from error
     seconds = answer.get("metrics", {}).get("seconds", {})
-    painting = painting and _picture(painting, file)
-    return Outcome(job=job, art=art, painting=painting, seconds=seconds, warnings=warnings)
+    image = painting and _picture(painting, file)
+    recipe = recipe_of(job)
+    whole = Painting(recipe=recipe, image=image, restored=cells, prompt=recipe.painted_prompt, seconds=seconds)
+    art = PixelArt(cells=np.asarray(picture), background=cells.background, confidence=confidence, drift=cells.drift)
+    said = tuple(filter(None, warnings.split("; ")))
+    return Outcome(job=job, punk=Punk(painting=whole, finish=job.finish, art=art, warnings=said))
 
 
 def _picture(url: str, file: Any) -> Image.Image:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from punks.batch.jobs import Job
 from punks.batch.manifest import AGAIN
-from punks.batch.places.worker import Artist, Outcome, grouped
+from punks.batch.places.worker import Outcome, Worker, grouped
 from punks.errors import BatchError
 
 DEATHS = 3  # of processes with no picture in between: the machine is at fault, not a row
@@ -32,7 +32,7 @@ class Local:
 
     def __init__(self, *, workers: int | None = None, paintings: bool = False) -> None:
         self.paintings, self._devices = paintings, _devices(workers)
-        self._crew: dict[int, _Worker] = {}
+        self._crew: dict[int, _Process] = {}
 
     def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
         # a GPU paints eight at once; on a CPU a row of its own is as fast, and shared out more evenly
@@ -47,7 +47,7 @@ class Local:
                 if not (chunk := again.popleft() if again else next(chunks, None)):
                     break
                 if place not in crew:
-                    crew[place] = _Worker(device, paintings=self.paintings)
+                    crew[place] = _Process(device, paintings=self.paintings)
                 crew[place].give(chunk)
             if not any(worker.left for worker in crew.values()):
                 return
@@ -75,7 +75,7 @@ class Local:
         self._crew.clear()
 
 
-class _Worker:
+class _Process:
     """A process, and the jobs it has not answered yet, in the order they were given."""
 
     def __init__(self, device: str, *, paintings: bool) -> None:
@@ -138,11 +138,11 @@ def _work(connection: Connection, device: str, paintings: bool) -> None:
         with lock:
             connection.send(outcome)
 
-    artist = Artist(emit, paintings=paintings)
+    worker = Worker(emit, paintings=paintings)
     while True:
-        artist.paint(given.get())
+        worker.paint(given.get())
         if given.empty():
-            artist.finish()
+            worker.finish()
 
 
 def _listen(connection: Connection, given: "queue.SimpleQueue[Any]") -> None:

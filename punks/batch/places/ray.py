@@ -1,4 +1,4 @@
-"""A Ray cluster: Ray Data with one warm studio an actor. https://docs.ray.io/en/latest/data/batch_inference.html"""
+"""A Ray cluster: Ray Data with one warm pipeline an actor. https://docs.ray.io/en/latest/data/batch_inference.html"""
 
 # Ray is an optional extra, and typed in part only
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from punks.batch.jobs import Job
-from punks.batch.places.worker import Artist, Outcome, grouped
+from punks.batch.places.worker import Outcome, Worker, grouped
 from punks.errors import BatchError
 
 WINDOW = 512  # groups of rows that the cluster holds at once; after each the actors are made anew
@@ -62,11 +62,11 @@ class OnRay:
 class _Actor:
     def __init__(self, paintings: bool) -> None:
         self._outcomes: list[bytes] = []
-        self._artist = Artist(lambda outcome: self._outcomes.append(pickle.dumps(outcome)), paintings=paintings)
+        self._worker = Worker(lambda outcome: self._outcomes.append(pickle.dumps(outcome)), paintings=paintings)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         self._outcomes.clear()
         for chunk in batch["jobs"]:
-            self._artist.paint(pickle.loads(chunk))  # noqa: S301 - of our own run
-        self._artist.finish()
+            self._worker.paint(pickle.loads(chunk))  # noqa: S301 - of our own run
+        self._worker.finish()
         return {"outcome": list(self._outcomes)}

@@ -1,40 +1,29 @@
-"""A warm studio that paints rows: what runs on a GPU of this machine, and in an actor of Ray."""
+"""A warm pipeline that paints jobs: what runs on a GPU of this machine, and in an actor of Ray."""
 
 import dataclasses
 import itertools
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
-
-from PIL import Image
 
 from punks.batch.jobs import Job
 from punks.errors import PunkError
-from punks.generate import Painted, Studio, notices, restore
-from punks.recipe import PER_PICTURE, Recipe
-from punks.snap import PixelArt
+from punks.generate import Painting, Pipeline, Punk
+from punks.recipe import SHARED, Recipe
 
 T = TypeVar("T")
-_SHARED = [one.name for one in dataclasses.fields(Recipe) if one.name not in PER_PICTURE]
 WINDOW = 256  # rows that are looked at together, to find those that can be painted at once
-AHEAD = 16  # paintings that wait for their restoration
+AHEAD = 16  # paintings that wait to be finished
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What became of a job: pixel art (and the RGB painting, if asked for), or an error.
-
-    `warnings` say what of the recipe could not be done.
-    """
+    """What became of a job: a punk (with the RGB painting, if asked for), or an error."""
 
     job: Job
-    art: PixelArt | None = None
-    painting: Image.Image | None = None
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-    warnings: str = ""
+    punk: Punk | None = None
     error: str = ""
 
 
@@ -55,11 +44,11 @@ class Place(Protocol):
         ...
 
 
-class Artist:
-    """Paints on the thread that calls and restores on others, so that a device never waits for either."""
+class Worker:
+    """Paints on the calling thread and finishes on others, so that the device never waits for either."""
 
     def __init__(self, emit: Callable[[Outcome], None], *, paintings: bool) -> None:
-        self._studio, self._emit, self._paintings = Studio(), emit, paintings
+        self._pipeline, self._emit, self._paintings = Pipeline(), emit, paintings
         self._pool = ThreadPoolExecutor(2)
         self._waiting: deque[Future[None]] = deque()
 
@@ -71,8 +60,8 @@ class Artist:
         left = list(jobs)
         recipes = [recipe_of(job) for job in jobs]
         try:
-            for painted in self._studio.paint_all(recipes, image=jobs[0].image):
-                self._later(self._restore, left.pop(0), painted)
+            for painting in self._pipeline.paint(recipes, image=jobs[0].image):
+                self._later(self._finish, left.pop(0), painting)
         except PunkError as error:
             if len(left) == 1:
                 self._later(self._emit, Outcome(job=left[0], error=str(error)))
@@ -90,17 +79,16 @@ class Artist:
         while len(self._waiting) > AHEAD or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
 
-    def _restore(self, job: Job, painted: Painted) -> None:
-        start = time.perf_counter()
+    def _finish(self, job: Job, painting: Painting) -> None:
         try:
-            art, warnings = restore(painted.painting, painted.recipe)
+            punk = painting.finish(job.finish)
         except PunkError as error:
             self._emit(Outcome(job=job, error=str(error)))
             return
-        seconds = {**painted.seconds, "snap": time.perf_counter() - start}
-        painting = painted.painting if self._paintings else None
-        said = "; ".join([*notices(painted.recipe), *warnings])
-        self._emit(Outcome(job=job, art=art, painting=painting, seconds=seconds, warnings=said))
+        if not self._paintings:  # the picture itself is large, and stays here
+            kept = dataclasses.replace(painting, image=None, restored=painting.cells)
+            punk = dataclasses.replace(punk, painting=kept)
+        self._emit(Outcome(job=job, punk=punk))
 
 
 def recipe_of(job: Job) -> Recipe:
@@ -114,7 +102,7 @@ def grouped(jobs: Iterator[Job], size: int) -> Iterator[list[Job]]:
     """Runs of at most `size` jobs that can be painted in one batch, their prompts of similar length."""
 
     def kind(job: Job) -> str:
-        return repr([getattr(job.recipe, name) for name in _SHARED])
+        return repr([getattr(job.recipe, name) for name in SHARED])
 
     while window := sorted(itertools.islice(jobs, WINDOW), key=lambda job: (kind(job), len(recipe_of(job).prompt))):
         for _, run in itertools.groupby(window, kind):

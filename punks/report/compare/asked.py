@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ImageColor
 
-from punks.prompts import hex_colors
+from punks.palette import hex_codes
 from punks.snap.color import ciede2000, lab
 from punks.snap.portrait import Reading
 from punks.snap.portrait.names import COLOURS, EYES, HAIR
@@ -40,11 +39,10 @@ def asked(prompt: str) -> Asked:
     hair = next((tag for tag in tags if re.search(_CUTS, tag) and not re.search(r"\bin hair$", tag)), "")
     hidden = re.search(_HIDES, prompt.lower())
     patterned = re.search(_PATTERNS, behind)
-    code = next(iter(hex_colors(behind)), None)
-    rgb = ImageColor.getrgb(code) if code else None
+    code = next(iter(hex_codes(behind)), None)
     return Asked(
         background=None if patterned or code else _word(behind, COLOURS, _OTHERS | _BEHIND),
-        code=(rgb[0], rgb[1], rgb[2]) if rgb and not patterned else None,
+        code=None if patterned else code,
         solid=bool(behind) and not patterned,
         eyes=None if hidden else _word(eyes, EYES, _OTHERS),
         hair=_word(hair, HAIR, _OTHERS),

@@ -6,22 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from punks import variants
-from punks.batch.jobs import Job, jobs_of
+from punks.batch.jobs import Job
 from punks.errors import RecipeError, WeightsError
+from punks.fields import parse_value
 from punks.files import weights
-from punks.recipe import MAX_SEED, Recipe
+from punks.recipe import seed_after
+from punks.request import ALIASES, FIELDS, divide
 
-# what a column or a row may vary, and the field of the recipe that it is
-AXES = {
-    "epoch": "epoch",
-    "variant": "variant",
-    "lora_scale": "lora_scale",
-    "seed": "seed",
-    "guidance": "guidance_scale",
-    "scheduler": "scheduler",
-    "steps": "num_inference_steps",
-}
-_KINDS = {"epoch": int, "lora_scale": float, "seed": int, "guidance": float, "steps": int}
+# what a column or a row may vary
+AXES = ("epoch", "variant", "lora_scale", "seed", "guidance", "scheduler", "steps")
 
 # the owner's eight: what is hard to get right, each on a background of its own
 PROMPTS = (
@@ -63,20 +56,19 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """columns x rows of recipes; `axis` is the name of what the columns vary."""
+    """columns x rows of jobs; `axis` is the name of what the columns vary.
+
+    Jobs are numbered column by column, so that columns that are added later leave the others' names as they are.
+    """
 
     axis: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    recipes: tuple[tuple[Recipe, ...], ...]
+    cells: tuple[tuple[Job, ...], ...]
 
     def jobs(self) -> list[Job]:
-        """Column by column, so that columns that are added later leave the others' names as they are."""
-        return jobs_of(itertools.chain.from_iterable(self.recipes))
-
-    def name(self, column: int, row: int) -> str:
-        """What the files of a picture are called."""
-        return Job(number=column * len(self.rows) + row + 1).name
+        """The jobs of all columns."""
+        return list(itertools.chain.from_iterable(self.cells))
 
 
 def parse_axis(text: str, option: str) -> Axis:
@@ -86,11 +78,7 @@ def parse_axis(text: str, option: str) -> Axis:
     found = [value.strip() for value in values.split(",") if value.strip()]
     if name not in AXES or not equals or not found:
         raise RecipeError(option, text, f"use NAME=VALUE,VALUE with a name of {', '.join(AXES)}")
-    kind = _KINDS.get(name, str)
-    try:
-        parsed = tuple(kind(value) for value in found)
-    except ValueError as error:
-        raise RecipeError(option, text, f"the values of {name} are numbers") from error
+    parsed = tuple(parse_value(FIELDS[_field(name)], value) for value in found)
     if len(set(parsed)) < len(parsed):
         raise RecipeError(option, text, "name each value once")
     return Axis(name=name, values=parsed)
@@ -123,26 +111,39 @@ def make_grid(
         raise RecipeError("rows", rows.name, "columns and rows vary two different things")
     both = [axis.name for axis in (columns, rows) if axis]
     for name in both:
-        if AXES[name] in fields:
-            raise RecipeError(AXES[name], fields[AXES[name]], f"it is varied over {name} already")
-    across = [Column(title=_title(columns.name, value), fields={AXES[columns.name]: value}) for value in columns.values]
+        if _field(name) in fields:
+            raise RecipeError(_field(name), fields[_field(name)], f"it is varied over {name} already")
+    own = _field(columns.name)
+    across = [Column(title=_title(columns.name, value), fields={own: value}) for value in columns.values]
     if base:
         if "lora_scale" in both:
             raise RecipeError("base", True, "lora_scale is varied already; give it the value 0")
-        first = {AXES[columns.name]: columns.values[0]}
+        first = {own: columns.values[0]}
         across.append(Column(title="without LoRA", fields={**first, "lora_scale": 0.0}, base=True))
     down: list[Row] = []
     for place, prompt in enumerate(prompts):
-        own: dict[str, Any] = {"prompt": prompt}
+        fixed: dict[str, Any] = {"prompt": prompt}
         if "seed" not in both:
-            own["seed"] = (seed + place) % (MAX_SEED + 1)
+            fixed["seed"] = seed_after(seed, place)
         down += [
-            Row(title=f"{prompt}{f', {_title(rows.name, value)}' if rows else ''}", fields={**own, **varied})
+            Row(title=f"{prompt}{f', {_title(rows.name, value)}' if rows else ''}", fields={**fixed, **varied})
             for value in (rows.values if rows else [None])
-            for varied in ([{AXES[rows.name]: value}] if rows else [{}])
+            for varied in ([{_field(rows.name): value}] if rows else [{}])
         ]
-    recipes = tuple(tuple(Recipe.from_dict({**fields, **c.fields, **r.fields}) for r in down) for c in across)
-    return Grid(axis=columns.name, columns=tuple(across), rows=tuple(down), recipes=recipes)
+    cells = tuple(
+        tuple(_job(x * len(down) + y + 1, {**fields, **c.fields, **r.fields}) for y, r in enumerate(down))
+        for x, c in enumerate(across)
+    )
+    return Grid(axis=columns.name, columns=tuple(across), rows=tuple(down), cells=cells)
+
+
+def _job(number: int, values: Mapping[str, Any]) -> Job:
+    recipe, finish = divide(values)
+    return Job(number=number, recipe=recipe, finish=finish)
+
+
+def _field(name: str) -> str:
+    return ALIASES.get(name, name)
 
 
 def _title(name: str, value: Any) -> str:

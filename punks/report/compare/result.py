@@ -1,7 +1,6 @@
 """A folder of compared pictures: scored, judged and shown, from what its manifest says."""
 
 import hashlib
-import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from punks.batch.folder import as_json
+from punks.batch.folder import json_of
 from punks.batch.manifest import NAME as MANIFEST
 from punks.batch.manifest import Entry, entries
 from punks.errors import BatchError
 from punks.files.png import write_png
+from punks.finish import Finish
 from punks.recipe import Recipe
 from punks.report.compare.grid import Grid
 from punks.report.compare.page import document
@@ -23,6 +23,7 @@ from punks.report.compare.ratings import Ratings, read_ratings
 from punks.report.compare.scores import Score, score
 from punks.report.compare.verdict import Verdict, judge, table
 from punks.report.sheet import contact_sheet, read_pixels
+from punks.request import divide, upgraded
 from punks.snap.art import Bytes
 
 SIDE = 120  # px of a picture on the contact sheet
@@ -52,12 +53,9 @@ def result(folder: Path, grid: Grid) -> Result:
     """Reads and scores what is painted of the grid. Raises BatchError, ImageError."""
     done = {entry["name"]: entry for entry in entries(folder) if entry["status"] == "done"}
     found: list[list[Entry | None]] = []
-    for at, recipes in enumerate(grid.recipes):
-        column = [done.get(grid.name(at, row)) for row in range(len(grid.rows))]
-        same = [
-            entry is not None and Recipe.from_dict(entry["recipe"]) == recipe
-            for entry, recipe in zip(column, recipes, strict=True)
-        ]
+    for jobs in grid.cells:
+        column = [done.get(job.name) for job in jobs]
+        same = [entry and _request(entry) == (job.recipe, job.finish) for entry, job in zip(column, jobs, strict=True)]
         found.append([entry if alike else None for entry, alike in zip(column, same, strict=True)])
     cells = [[_cells(folder, entry) if entry else None for entry in column] for column in found]
     scores = [[_score(grid, found, cells, at, row) for row in range(len(grid.rows))] for at in range(len(found))]
@@ -70,9 +68,13 @@ def require_own(folder: Path, grid: Grid) -> None:
     """Raises BatchError where pictures lie in the folder that the grid has not: they would be replaced or left over."""
     if not (folder / MANIFEST).exists():
         return
-    own = set(itertools.chain.from_iterable(grid.recipes))
-    if any(entry["status"] == "done" and Recipe.from_dict(entry["recipe"]) not in own for entry in entries(folder)):
-        raise BatchError(f"{folder}: it holds pictures that are no part of this comparison; name another folder")
+    own = {job.recipe for job in grid.jobs()}
+    if any(entry["status"] == "done" and _request(entry)[0] not in own for entry in entries(folder)):
+        raise BatchError(f"{folder}: it holds pictures that are not part of this comparison; use another folder")
+
+
+def _request(entry: Entry) -> tuple[Recipe, Finish]:
+    return divide(upgraded(entry["recipe"]))
 
 
 def show(folder: Path, found: Result, title: str) -> list[Path]:
@@ -122,7 +124,7 @@ def scores_of(found: Result) -> dict[str, Any]:
 
 def page_data(found: Result, title: str, *, plotted: bool) -> dict[str, Any]:
     """What the page shows."""
-    recipes = json.dumps([[as_json(recipe) for recipe in column] for column in found.grid.recipes])
+    recipes = json.dumps([[json_of(job) for job in column] for column in found.grid.cells])
     return {
         "title": title,
         "id": hashlib.sha256(recipes.encode()).hexdigest()[:16],

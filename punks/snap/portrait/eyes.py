@@ -4,22 +4,13 @@ import numpy as np
 
 from punks.errors import RecipeError
 from punks.snap.art import Bytes, PixelArt
-from punks.snap.portrait.face import RGB, SURE, find_face
-from punks.snap.portrait.names import EYES
+from punks.snap.portrait.face import SURE, find_face
 from punks.snap.portrait.picture import picture
-
-# the commonest of the colours that people call so (see names.py), a blue and a black that a cell can show
-COLOURS: dict[str, RGB] = {
-    "brown": (101, 55, 0),
-    "blue": (1, 101, 252),
-    "green": (21, 176, 26),
-    "black": (16, 14, 18),
-    "gray": (146, 149, 145),
-}
+from punks.vocabulary import EYES
 
 
 def repaint_eyes(art: PixelArt | Bytes, name: str) -> Bytes | None:
-    """The cells with irises of another name of COLOURS, darker ones still darker; None where no two eyes are sure.
+    """The cells with irises of another word of EYES, darker ones still darker; None where no two eyes are sure.
 
     Cells uint8 (24, 24, 3 or 4), of which nothing but the irises is changed. Raises RecipeError on an unknown name.
     """
@@ -35,5 +26,5 @@ def repaint_eyes(art: PixelArt | Bytes, name: str) -> Bytes | None:
         return found
     light = seen.light[eyes.iris]
     shade = np.clip(light / max(float(light.max()), 1), 0.5, 1)[:, None]
-    found[eyes.iris, :3] = np.rint(np.array(COLOURS[name]) * shade)
+    found[eyes.iris, :3] = np.rint(np.array(EYES[name]) * shade)
     return found

@@ -1,0 +1,137 @@
+"""The flat names that users see, divided once: a recipe says what is painted, a finish how it is finished."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import webcolors  # pyright: ignore[reportMissingTypeStubs]
+
+from punks.errors import RecipeError, UnknownNameError
+from punks.fields import whole
+from punks.finish import BACKGROUNDS, Finish
+from punks.recipe import Recipe
+from punks.traits import Traits
+
+RECIPE = {field.name: field for field in dataclasses.fields(Recipe)}
+FINISH = {field.name: field for field in dataclasses.fields(Finish)}
+FIELDS: "dict[str, dataclasses.Field[Any]]" = {**RECIPE, **FINISH}
+TRAITS = tuple(field.name for field in dataclasses.fields(Traits))
+# short names, on the command line and in tables
+ALIASES = {
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "sampler": "scheduler",
+    "size": "output_size",
+    "strength": "prompt_strength",
+    "colours": "colors",
+    "steer_colour": "steer_color",
+}
+_TRAITS_ONLY = frozenset({"subject", "hair", "skin", "wear"})  # eyes and background also belong to a finish
+# values of a finish that captions do not say
+_NOT_TRAITS = (None, *BACKGROUNDS)
+
+Values = Mapping[str, Any]
+
+
+def divide(values: Values) -> tuple[Recipe, Finish]:
+    """The recipe and the finish of flat values; traits may stand among them. Raises RecipeError."""
+    given = _gathered(values)
+    check_names(given, FIELDS)
+    given = {name: whole(FIELDS[name], value) for name, value in given.items()}
+    finish = Finish(**{name: value for name, value in given.items() if name in FINISH})
+    recipe = Recipe(**{name: value for name, value in given.items() if name in RECIPE})
+    finish = finish.of(recipe)
+    if recipe.steer > 0 and recipe.steer_color is None and finish.background_rgb is not None:
+        recipe = recipe.replace(steer_color=finish.background)
+    return recipe, finish
+
+
+def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Finish]:
+    """Both with some flat values changed; what the old traits, variant or background decided is decided anew."""
+    base = recipe.traits if _TRAITS_ONLY & values.keys() else None
+    given = _gathered(values, base)
+    check_names(given, FIELDS)
+    painted = {name: value for name, value in given.items() if name in RECIPE}
+    finished = {name: value for name, value in given.items() if name in FINISH}
+    if "variant" in painted and painted["variant"] != recipe.variant:
+        painted.setdefault("epoch", None)  # an epoch means something to its own variant only
+    if recipe.traits is not None and painted.get("traits") is not None:
+        own = Finish().of(recipe)
+        for name in ("background", "eyes"):
+            if getattr(finish, name) == getattr(own, name):
+                finished.setdefault(name, None)
+    if recipe.steer_color is not None and recipe.steer_color == finish.background and "background" in finished:
+        painted.setdefault("steer_color", None)
+    new = recipe.replace(**painted)
+    return divide(flat(new, dataclasses.replace(finish, **finished)))
+
+
+def flat(recipe: Recipe, finish: Finish) -> dict[str, Any]:
+    """All fields of both as JSON has them."""
+    values = dataclasses.asdict(recipe) | {field: getattr(finish, field) for field in FINISH}
+    return values | {"palette": str(finish.palette)}
+
+
+def to_json(recipe: Recipe, finish: Finish) -> str:
+    """All fields of both as one line of JSON."""
+    return json.dumps(flat(recipe, finish), ensure_ascii=False)
+
+
+def from_json(text: str) -> tuple[Recipe, Finish]:
+    """Both from a JSON object, also one that an earlier version wrote. Raises RecipeError."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError("recipe", text, f"it is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise RecipeError("recipe", values, "use a JSON object of fields")
+    return divide(upgraded(cast("dict[str, Any]", values)))
+
+
+def upgraded(values: Values) -> dict[str, Any]:
+    """Flat values as they are called and meant today. Version 0.1 knew CSS color names only."""
+    given = dict(values)
+    if "image" in given:
+        given["image_sha256"] = given.pop("image")
+    if "dither" in given or not {"negative_prompt", "output_size"} <= given.keys():  # 0.1 wrote every field of its own
+        return given
+    for name, split in (("background", False), ("palette", True)):
+        if isinstance(given.get(name), str):
+            parts = given[name].split(",") if split else [given[name]]
+            given[name] = ",".join(_css(part) for part in parts)
+    if given.get("steer") and given.get("background") not in _NOT_TRAITS:
+        given.setdefault("steer_color", given["background"])
+    return given
+
+
+def _css(text: str) -> str:
+    word = text.strip().lower()
+    return webcolors.name_to_hex(word) if word in webcolors.names(webcolors.CSS3) else text
+
+
+def check_names(names: Iterable[Any], known: Iterable[str], kind: str = "field") -> None:
+    """Raises RecipeError for a name that is not known, with the one that it may stand for."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name).lower(), [*known, *ALIASES], 1, 0.75)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UnknownNameError(kind, name, f"{hint}{kind}s are {', '.join(known)}")
+
+
+def _gathered(values: Values, base: Traits | None = None) -> dict[str, Any]:
+    """Values with the traits among them moved into `traits`.
+
+    `eyes` and `background` are a trait as well beside other traits, or where the values change `base`.
+    """
+    given = {ALIASES.get(name, name): value for name, value in values.items()}
+    if base is None and not _TRAITS_ONLY & given.keys():
+        return given
+    own = {name: given.pop(name) for name in TRAITS if given.get(name) not in _NOT_TRAITS}
+    if own:
+        known = base if given.get("traits") is None else Traits.of(given["traits"])
+        before = {} if known is None else {name: getattr(known, name) for name in TRAITS}
+        given["traits"] = Traits.from_dict(before | own)
+    return given
