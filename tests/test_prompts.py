@@ -1,6 +1,6 @@
 import pytest
 
-from punks.prompts import complete, hex_colors
+from punks.prompts import complete
 
 FULL = (
     "pixel art, 24x24, portrait of bespoke punk lady, red hair, green eyes, light skin, blue solid background, "
@@ -46,8 +46,3 @@ def test_completing_twice_is_completing_once(prompt: str):
 
 def test_other_subjects_keep_their_words():
     assert ", portrait of bespoke punk, ladybird on a hat, " in complete("ladybird on a hat")
-
-
-def test_hex_colors_in_order_and_once():
-    text = "bright green background (#6AE745), palette: #6ae745, #bdd5c5 #fff, #12345 and #1234567"
-    assert hex_colors(text) == ["#6ae745", "#bdd5c5", "#ffffff"]

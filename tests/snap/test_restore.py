@@ -1,4 +1,10 @@
+import base64
 import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -8,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from punks.errors import ImageError, RecipeError
-from punks.snap import PixelArt, lock_palette, snap
+from punks.finish import Finish
+from punks.snap import Cells, PixelArt, finish_cells, restore, shared_palette, snap
 from punks.snap.color import ciede2000, lab, nearest
 from punks.snap.grouping import faint
 
@@ -93,8 +100,7 @@ def test_exact_art_is_itself_at_any_size(cells: np.ndarray, size: int) -> None:
 
 def art_of(cells: np.ndarray) -> PixelArt:
     none = np.zeros((24, 24), bool)
-    palette = np.unique(cells.reshape(-1, cells.shape[-1])[:, :3], axis=0)
-    return PixelArt(cells=cells, palette=palette, confidence=1, drift=0, has_grid=True, background=none)
+    return PixelArt(cells=cells, background=none)
 
 
 @pytest.mark.parametrize("background", ["keep", "solid", "transparent", "teal"])
@@ -260,12 +266,64 @@ def test_specks_do_not_count() -> None:
     assert np.array_equal(snap(Image.fromarray(picture)).cells, portrait())
 
 
-def test_lock_palette() -> None:
+def test_a_shared_palette() -> None:
     arts = [snap(painted(portrait(), seed)) for seed in range(3)]
-    palette = lock_palette(arts, colors=8)
-    assert len(palette) <= 8
-    locked = [snap(painted(portrait(), seed), palette=palette) for seed in range(3)]
-    assert {tuple(c) for art in locked for c in art.palette.tolist()} <= {tuple(c) for c in palette.tolist()}
+    counts = Counter((r, g, b) for art in arts for r, g, b in art.cells.reshape(-1, 3).tolist())
+    palette = shared_palette(counts, 8)
+    assert len(palette.colors) <= 8
+    assert palette.colors[0] in dict(counts.most_common(8))
+    for seed in range(3):
+        art = snap(painted(portrait(), seed), palette=palette)
+        assert {tuple(color) for color in art.palette.tolist()} <= set(palette.colors)
+    many = Counter((r, g, b) for r, g, b in np.random.default_rng(0).integers(0, 256, (5000, 3)).tolist())
+    assert len(shared_palette(many, 64).colors) == 64
+
+
+def test_what_finishing_needs_fits_into_a_text() -> None:
+    rng = np.random.default_rng(3)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8))
+    holes = enlarged(portrait()).convert("RGBA")
+    holes.paste((0, 0, 0, 0), (0, 0, 100, 100))
+    for picture, most in ((painted(portrait(), 1), 1200), (holes, 1200), (noise, 6000)):
+        cells = restore(picture)
+        text = cells.to_text()
+        assert len(text) < most
+        back = Cells.from_text(text)
+        assert (back.confidence, back.drift) == pytest.approx((cells.confidence, cells.drift))
+        for finish in (
+            Finish(),
+            Finish(background="solid"),
+            Finish(background="#123456", colors=9),
+            Finish(background="transparent"),
+        ):
+            one, two = (finish_cells(each, finish, None)[0] for each in (cells, back))
+            assert np.array_equal(one.cells, two.cells)
+            assert np.array_equal(one.background, two.background)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda t: t[:-8], lambda t: t[:40] + "!" + t[41:], lambda _: "", lambda _: "eNo=", lambda t: t * 2]
+)
+def test_a_damaged_text_is_refused(damage: Callable[[str], str]) -> None:
+    with pytest.raises(ImageError, match="the data for finishing inside the picture is damaged"):
+        Cells.from_text(damage(restore(painted(portrait(), 1)).to_text()))
+
+
+@given(data=st.binary(max_size=4000))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_read_or_refused(data: bytes) -> None:
+    good = base64.b64decode(restore_text())
+    inside = zlib.decompress(good)
+    for raw in (data, inside[:10] + data, inside[: len(data) % len(inside)] + data):
+        with suppress(ImageError):
+            finish_cells(
+                Cells.from_text(base64.b64encode(zlib.compress(raw)).decode()), Finish(background="solid"), None
+            )
+
+
+@lru_cache
+def restore_text() -> str:
+    return restore(painted(portrait(), 1)).to_text()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA", "CMYK", "I;16"])
