@@ -12,6 +12,7 @@ from punks.vocabulary import EYES, Color
 
 BACKGROUNDS = ("keep", "solid", "transparent")
 SIZES = (24, 4096)
+SUFFIXES = (".png", ".webp", ".svg")  # of files that a punk can be saved to
 _LONGEST = 5000  # characters of a palette: 576 hex codes with commas have 4,607
 
 

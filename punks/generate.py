@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from punks import variants
@@ -18,8 +20,9 @@ from punks.errors import ImageError, RecipeError
 from punks.files import weights
 from punks.files.init_image import read_init_image
 from punks.files.pictures import open_picture
-from punks.files.png import CELLS, RECIPE, read_texts, write_png, write_rows, write_webp
-from punks.finish import Finish
+from punks.files.png import CELLS, RECIPE, read_texts, write_indexed, write_png, write_rows, write_webp
+from punks.files.svg import write_svg
+from punks.finish import SUFFIXES, Finish
 from punks.recipe import Recipe
 from punks.request import from_json, to_json
 from punks.snap import Cells, PixelArt, finish_cells, restore
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from punks.painter.painter import Painter
 
 OnStep = Callable[[int, int], None]
+OnPreview = Callable[[NDArray[np.uint8]], None]
 log = logging.getLogger(__name__)
 
 
@@ -91,18 +95,26 @@ class Punk:
             return {}
         return {RECIPE: to_json(self.recipe, self.finish), CELLS: self.painting.cells.to_text()}
 
-    def save(self, path: str | Path, size: int | None = None) -> None:
-        """Writes the picture with the recipe inside, as PNG or lossless WebP; a file of that name is replaced.
+    def save(self, path: str | Path, size: int | None = None, *, indexed: bool = False) -> None:
+        """Writes the picture with the recipe inside, as PNG, lossless WebP or SVG; a file of that name is replaced.
 
-        `size` is the side in pixels, by default the finish's. Raises RecipeError for another suffix, ImageError.
+        `size` is the side in pixels, by default the finish's; `indexed` gives a PNG a color table. Raises RecipeError
+        for another suffix or more colors than a table holds, ImageError.
         """
         path, size = Path(path), size or self.finish.output_size
-        if path.suffix.lower() == ".png":
-            write_rows(*self.art.rows(size), path, self.texts)
-        elif path.suffix.lower() == ".webp":
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise RecipeError("path", str(path), f"use a file name that ends in {', '.join(SUFFIXES)}")
+        if indexed and suffix != ".png":
+            raise RecipeError("indexed", str(path), "only a PNG has a color table; use a name that ends in .png")
+        if suffix == ".webp":
             write_webp(self.art.enlarge(size), path, self.texts)
+        elif suffix == ".svg":
+            write_svg(self.art.cells, size, path, self.texts)
+        elif indexed:
+            write_indexed(self.art.cells, size, path, self.texts)
         else:
-            raise RecipeError("path", str(path), "use a file name that ends in .png or .webp")
+            write_rows(*self.art.rows(size), path, self.texts)
 
     def save_painting(self, path: Path) -> None:
         """Writes the painting as a PNG with the recipe inside."""
@@ -165,12 +177,16 @@ class Pipeline:
         return all(painter.healthy() for painter in list(self._painters.values()))
 
     def paint(
-        self, recipes: Sequence[Recipe], on_step: OnStep | None = None, image: Path | None = None
+        self,
+        recipes: Sequence[Recipe],
+        on_step: OnStep | None = None,
+        image: Path | None = None,
+        on_preview: OnPreview | None = None,
     ) -> Iterator[Painting]:
         """Paints recipes that differ in PER_PICTURE only, in their order, as many at once as the device likes.
 
         `on_step(step, steps)` counts the denoising steps of all of them; `image` is the file that the recipes start
-        from, if they name one. Raises PunkError.
+        from, if they name one; `on_preview(cells)` sees the first one appear, uint8 (24, 24, 3). Raises PunkError.
         """
         picture = read_init_image(recipes[0], image)
         row = variants.variant(recipes[0].variant)
@@ -181,7 +197,7 @@ class Pipeline:
         for done, group in enumerate(groups):
             report = on_step and functools.partial(_count, on_step, done, len(groups))
             prompts = [recipe.painted_prompt for recipe in group]
-            paintings = painter.paint(group, prompts, report, picture)
+            paintings = painter.paint(group, prompts, report, picture, on_preview)
             decoded = 0.0
             for recipe, prompt, painted in zip(group, prompts, paintings.images, strict=True):
                 seconds = {stage: total / len(group) for stage, total in paintings.seconds.items()}

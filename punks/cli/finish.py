@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from punks.cli.generate import SUFFIXES, result_line
+from punks.cli.generate import add_exports, export, result_line
 from punks.cli.options import add_fields, free_path, given, output_path, require_writable
 from punks.cli.terminal import say
 from punks.errors import ImageError, PunkError, RecipeError
+from punks.finish import SUFFIXES
 from punks.request import FINISH
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def declare_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="pictures, folders or patterns such as 'art/*.png'")
     add_fields(parser, FINISH)
     parser.add_argument("--shared-palette", action="store_true", help="one palette of --colors colors for all pictures")
+    add_exports(parser)
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     parser.add_argument("--skip-existing", action="store_true", help="leave out pictures whose file exists already")
     parser.set_defaults(run=run)
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         for punk in _opened(args, [path], changes, failures):
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                punk.save(target)
+                export(args, punk, target, alone=len(targets) == 1)
             except (PunkError, OSError) as error:
                 failures.append(str(error))
                 continue
@@ -127,7 +129,7 @@ def _targets(args: argparse.Namespace, files: list[Path]) -> dict[Path, Path]:
             raise RecipeError("output", str(output), f"name a folder for {len(files)} pictures")
         targets = {files[0]: output}
     elif output.exists() and not output.is_dir():
-        raise RecipeError("output", str(output), f"use a name that ends in {' or '.join(SUFFIXES)}, or a folder")
+        raise RecipeError("output", str(output), f"use a name that ends in {', '.join(SUFFIXES)}, or a folder")
     else:
         targets = {path: output / f"{path.stem}.png" for path in files}
     seen: dict[Path, Path] = {}

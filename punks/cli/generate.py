@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from punks.cli.options import add_fields, free_path, given, output_path, present_variant, require_writable
 from punks.cli.terminal import printable, say, swatches
 from punks.errors import ImageError, RecipeError
-from punks.finish import Finish
+from punks.finish import SUFFIXES, Finish
+from punks.palette import Palette
 from punks.recipe import Recipe
 from punks.request import FIELDS, FINISH, RECIPE, TRAITS, changed, divide, flat, from_json
 from punks.vocabulary import SUBJECTS
 
 if TYPE_CHECKING:
     from punks.generate import Punk
-
-SUFFIXES = (".png", ".webp")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +42,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         type=output_path,
-        help="file to write (.png, .webp; replaced if it exists) or folder; several punks get their seeds in the name",
+        help="file to write (.png, .webp, .svg; replaced if it exists) or folder; several get their seeds in the name",
     )
+    add_exports(parser)
     parser.add_argument("--painting", action="store_true", help="also keep the painting, as NAME.painting.png")
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     parser.set_defaults(run=run)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
         for path, painting in zip(paths, Pipeline().paint(recipes, on_step, args.image), strict=True):
             punk = painting.finish(finish)
-            punk.save(path)
+            export(args, punk, path, alone=len(paths) == 1)
             bar.clear()
             for warning in punk.warnings:
                 if warning not in recipe.warnings():
@@ -86,6 +86,28 @@ def run(args: argparse.Namespace) -> int:
             seconds, started = time.perf_counter() - started, time.perf_counter()
             print(result_line(path, punk, seconds, as_json=args.json), flush=True)
     return 0
+
+
+def add_exports(parser: argparse.ArgumentParser) -> None:
+    """Declares what else is written of a punk."""
+    parser.add_argument("--indexed", action="store_true", help="write PNGs with a color table")
+    parser.add_argument(
+        "--palette-out",
+        type=output_path,
+        metavar="FILE",
+        help="also write the palette (.gpl, .hex, .pal, .ase); for several punks one file each, by their names",
+    )
+
+
+def export(args: argparse.Namespace, punk: "Punk", path: Path, *, alone: bool) -> None:
+    """Writes a punk, and its palette where that was asked for. Raises RecipeError, ImageError."""
+    punk.save(path, indexed=args.indexed)
+    if args.palette_out:
+        from punks.files.palettes import write_palette
+
+        out: Path = args.palette_out
+        out = out if alone else out.with_name(f"{path.stem}{out.suffix}")
+        write_palette(out, Palette.parse(punk.art.palette).colors, path.stem)
 
 
 def result_line(path: Path, punk: "Punk", seconds: float, *, as_json: bool) -> str:
@@ -143,7 +165,7 @@ def _output_paths(output: Path | None, recipes: list[Recipe]) -> list[Path]:
     folder = output if output and output.is_dir() else None
     if output and not folder:
         if output.suffix.lower() not in SUFFIXES:
-            raise RecipeError("output", str(output), f"use a name that ends in {' or '.join(SUFFIXES)}, or a folder")
+            raise RecipeError("output", str(output), f"use a name that ends in {', '.join(SUFFIXES)}, or a folder")
         if not output.parent.is_dir():
             raise ImageError(f"{output.parent}: no such folder; create it first")
         if len(recipes) == 1:

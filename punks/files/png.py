@@ -21,7 +21,7 @@ from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngImageFile, PngInfo, putchunk
 from zlib_ng import zlib_ng
 
-from punks.errors import ImageError
+from punks.errors import ImageError, RecipeError
 
 # the recipe and the finish as JSON, and what finishing needs of the painting
 RECIPE, CELLS = "punks-recipe", "punks-cells"
@@ -39,6 +39,29 @@ def write_png(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) 
 def write_rows(rows: NDArray[np.uint8], counts: NDArray[np.intp], path: Path, texts: Mapping[str, str] = _NONE) -> None:
     """Writes as `write_png` does a picture of rows (N, width, 3 or 4), each `counts` times, in a tenth of the time."""
     _write(path, functools.partial(_encode, rows, counts.tolist(), _info(texts)))
+
+
+def write_indexed(cells: NDArray[np.uint8], size: int, path: Path, texts: Mapping[str, str] = _NONE) -> None:
+    """Writes cells (grid, grid, 3 or 4) as a PNG with a color table, the most used color first, `size` px wide.
+
+    Raises RecipeError for more than 256 colors.
+    """
+    flat = cells.reshape(-1, cells.shape[2])
+    table, index, counts = np.unique(flat, axis=0, return_inverse=True, return_counts=True)
+    if len(table) > 256:
+        raise RecipeError("indexed", f"{len(table)} colors", "a color table holds 256; use --colors 256 or fewer")
+    order = np.argsort(-counts, kind="stable")
+    place = np.argsort(order)[index.ravel()].reshape(cells.shape[:2]).astype(np.uint8)
+    borders = np.diff(np.rint(np.arange(len(cells) + 1) * size / len(cells)).astype(int))
+    image = Image.fromarray(place.repeat(borders, 0).repeat(borders, 1))
+    image.putpalette(table[order, :3].tobytes())
+    clear = {} if cells.shape[2] == 3 else {"transparency": bytes(table[order, 3].tolist())}
+    _write(path, functools.partial(image.save, format="PNG", pnginfo=_info(texts), **clear))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole, or not at all. Raises ImageError."""
+    _write(path, lambda file: file.write(content))
 
 
 def _info(texts: Mapping[str, str]) -> PngInfo:

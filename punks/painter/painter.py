@@ -16,7 +16,7 @@ from punks import variants
 from punks.errors import DeviceError
 from punks.files import weights
 from punks.painter.cuda.graphs import Graphs, choose_engine, install, join_projections
-from punks.painter.decoder import decoded, pixels_of
+from punks.painter.decoder import decoded, pixels_of, preview
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
@@ -29,6 +29,7 @@ from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
+OnPreview = Callable[[Any], None]
 Out = TypeVar("Out")
 log = logging.getLogger(__name__)
 
@@ -87,18 +88,19 @@ class Painter:
         prompts: Sequence[str],
         on_step: OnStep | None = None,
         picture: Image.Image | None = None,
+        on_preview: OnPreview | None = None,
     ) -> Paintings:
         """One painting a recipe, in one batch: they may differ in PER_PICTURE, with prompts of one `embedding_length`.
 
         `picture` is the RGB one that the recipes start from, of any size. `on_step(step, steps)` is called after each
-        denoising step. Raises PunkError.
+        denoising step, `on_preview(cells)` with the first painting so far, uint8 (24, 24, 3). Raises PunkError.
         """
         first = recipes[0]
         if not all(first.batches_with(recipe) for recipe in recipes):
             raise ValueError(f"recipes of one batch may differ in {', '.join(PER_PICTURE)} only")
         clock = Clock(self.device)
         try:
-            latents = self._with_room(lambda: self._latents(recipes, prompts, on_step, picture, clock))
+            latents = self._with_room(lambda: self._latents(recipes, prompts, on_step, picture, clock, on_preview))
         except torch.OutOfMemoryError as error:
             if len(recipes) == 1:
                 raise self._out_of_memory(error, "one picture") from error
@@ -111,7 +113,7 @@ class Painter:
         self._give_memory_back()
         images: list[Image.Image] = []
         for part in (slice(half), slice(half, None)):
-            painted = self.paint(recipes[part], prompts[part], on_step, picture)
+            painted = self.paint(recipes[part], prompts[part], on_step, picture, on_preview)
             images += painted.images
             clock.seconds = {stage: clock.seconds.get(stage, 0.0) + taken for stage, taken in painted.seconds.items()}
         return Paintings(images=images, seconds=clock.seconds)
@@ -123,6 +125,7 @@ class Painter:
         on_step: OnStep | None,
         picture: Image.Image | None,
         clock: Clock,
+        on_preview: OnPreview | None,
     ) -> Tensor:
         first = recipes[0]
         self.use_lora(first)
@@ -136,7 +139,7 @@ class Painter:
         generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
         if first.steer > 0:
             steer(self._pipeline, recipes)
-        latents = self._denoise(recipes, embeddings, generators, on_step, picture)
+        latents = self._denoise(recipes, embeddings, generators, on_step, picture, on_preview)
         clock.lap("denoise")
         return latents
 
@@ -212,6 +215,7 @@ class Painter:
         generators: list[torch.Generator],
         on_step: OnStep | None,
         picture: Image.Image | None,
+        on_preview: OnPreview | None,
     ) -> Tensor:
         recipe = recipes[0]
         steps = recipe.painted_steps
@@ -224,6 +228,8 @@ class Painter:
             if on_step and min(index + 1, steps) > done:
                 done = min(index + 1, steps)
                 on_step(done, steps)
+            if on_preview and done < steps:
+                on_preview(preview(self._pipeline.vae, tensors["latents"][:1]))
             return tensors
 
         pace, pipeline = Pace(self.device), self._pipeline

@@ -83,7 +83,7 @@ class Cells:
             data = stream.decompress(base64.b64decode(text, validate=True), 1 << 17)
             version, side, confidence, drift = _HEAD.unpack_from(data)
             masks = (3 * side * side + 7) // 8
-            whole = version == 1 and stream.eof and 8 <= side <= 64 and 0 <= confidence <= 1
+            whole = version == 1 and stream.eof and not stream.unused_data and 8 <= side <= 64 and 0 <= confidence <= 1
             rest, found = data[_HEAD.size : -masks] if whole else b"", list[Groups]()
             while rest:
                 groups, rest = _groups(rest, side)
