@@ -12,6 +12,7 @@ FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "generate": "paint punks from a prompt",
     "finish": "change the background, eyes, colors or size of finished punks",
+    "studio": "make punks on a page in the browser",
     "batch": "paint many punks into a folder",
     "traits": "list the words for traits that the LoRA knows",
     "snap": "restore pictures made elsewhere to exact pixel art",

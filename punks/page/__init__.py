@@ -1,0 +1,1 @@
+"""The local page: choose, paint, finish and keep punks in a browser."""

@@ -1,0 +1,42 @@
+"""The command and the API call that paint a punk again: only what differs from the defaults is written out."""
+
+import json
+import shlex
+from typing import Any
+
+from punks.finish import Finish
+from punks.recipe import Recipe
+from punks.request import divide, flat
+
+_NOT_INPUTS = ("image_sha256",)  # a file is given instead
+
+
+def _given(recipe: Recipe, finish: Finish) -> dict[str, Any]:
+    """The flat values that differ from what prompt and variant alone give."""
+    values = flat(recipe, finish)
+    least = {"prompt": recipe.prompt, "variant": recipe.variant, "seed": recipe.seed}
+    usual = flat(*divide(least))
+    return least | {name: value for name, value in values.items() if value != usual[name] and name != "traits"}
+
+
+def command(recipe: Recipe, finish: Finish) -> str:
+    """`punks generate ...`, ready for a shell."""
+    words = ["punks", "generate", recipe.prompt]
+    for name, value in _given(recipe, finish).items():
+        option = f"--{name.replace('_', '-')}"
+        if name in _NOT_INPUTS:
+            words += ["--image", "PICTURE"]
+        elif isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+        elif name != "prompt":
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def api_call(recipe: Recipe, finish: Finish) -> str:
+    """The body of a request to the HTTP API."""
+    given = _given(recipe, finish)
+    values = {name: value for name, value in given.items() if name not in _NOT_INPUTS and value is not None}
+    if len(values) < len(given):
+        values["image"] = "https://..."
+    return json.dumps({"input": values}, ensure_ascii=False)
