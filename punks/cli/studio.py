@@ -6,10 +6,17 @@ import socket
 import threading
 import webbrowser
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from punks.cli.options import output_path
 from punks.cli.terminal import say
 from punks.errors import PunkError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from punks.page.studio import Studio
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"http://127.0.0.1:{port}/  (Ctrl-C stops it; punks lie in {args.folder})", flush=True)
             if not args.no_browser:
                 threading.Timer(0.5, webbrowser.open, [f"http://127.0.0.1:{port}/"]).start()
-            uvicorn.Server(config).run(sockets=[listening])
+            _server(config, studio).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:
@@ -56,6 +63,18 @@ def run(args: argparse.Namespace) -> int:
         show_folder(args.folder)
     say("punks: stopped")
     return 0
+
+
+def _server(config: "uvicorn.Config", studio: "Studio") -> "uvicorn.Server":
+    """A server that first ends the news, which would hold it up."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            studio.end_news()
+            super().handle_exit(sig, frame)
+
+    return Server(config)
 
 
 def _listening(port: int) -> socket.socket:

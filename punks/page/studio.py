@@ -67,6 +67,10 @@ class Studio:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
+    def end_news(self) -> None:
+        """Ends what browsers listen to, so that the server can stop."""
+        self._tell({"event": "end"})
+
     def close(self) -> None:
         """Cancels what is painted and waits for it; the folder stays whole."""
         with self._ready:
@@ -194,8 +198,8 @@ class Studio:
         self._clients[mine] = asyncio.get_running_loop()
         try:
             yield {"event": "queue", "names": self.queue()}
-            while True:
-                yield await mine.get()
+            while (news := await mine.get())["event"] != "end":
+                yield news
         finally:
             del self._clients[mine]
 
