@@ -59,7 +59,8 @@ def parse_value(field: "dataclasses.Field[Any]", text: str) -> Any:
         return text
     way = bounds(field).allowed(whole=int in allowed)
     if re.fullmatch(r"[-+]?\d+,\d+", word):
-        way = f"write {word.replace(',', '.')} with a decimal point"
+        whole = f"write {word.replace(',', '')} without a separator"
+        way = whole if int in allowed else f"write {word.replace(',', '.')} with a decimal point"
     elif int in allowed and re.fullmatch(r"[-+]?[\d.,]+e\+?\d+", word, re.IGNORECASE):
         way = "a spreadsheet has rounded this number; format its column as text and enter it again"
     raise RecipeError(field.name, text, way)

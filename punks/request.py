@@ -22,6 +22,8 @@ TRAITS = tuple(field.name for field in dataclasses.fields(Traits))
 ALIASES = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
+    "cfg_scale": "guidance_scale",
+    "negative": "negative_prompt",
     "sampler": "scheduler",
     "size": "output_size",
     "strength": "prompt_strength",

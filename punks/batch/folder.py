@@ -18,6 +18,7 @@ from punks.batch.jobs import Job
 from punks.batch.manifest import AGAIN, Entry, Manifest
 from punks.batch.places.worker import Outcome
 from punks.errors import BatchError, ImageError, PunkError
+from punks.files.checksums import sha256
 from punks.generate import Punk, open_punk
 from punks.request import FIELDS, FINISH, RECIPE, flat, upgraded
 from punks.snap import PixelArt
@@ -62,10 +63,11 @@ class Folder:
         self.manifest = Manifest(path)
         self._lock = threading.Lock()
 
-    def todo(self, job: Job, kinds: tuple[str, ...], changes: tuple[str, ...]) -> Todo:
+    def todo(self, job: Job, kinds: tuple[str, ...], changes: tuple[str, ...], *, verify: bool = False) -> Todo:
         """What is left to do for a job: nothing where its files are there in their full size and show this request.
 
-        `kinds` are the files that it must have, `changes` the fields in place of which a run may use other values.
+        `kinds` are the files that it must have, `changes` the fields in place of which a run may use other values;
+        `verify` reads the files and compares their SHA-256 as well.
         """
         entry = self.manifest.last(job.name)
         if entry is None or entry["status"] != "done" or job.recipe is None:
@@ -73,7 +75,10 @@ class Folder:
         asked = entry.get("asked", {})
         have = {**_DEFAULTS, **upgraded(entry["recipe"]), **asked}
         want = json_of(job)
-        whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in entry["files"].items())
+        files = entry["files"].items()
+        whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in files)
+        if verify and whole:
+            whole = all(sha256(self.path / name) == entry["sha256"][kind] for kind, name in files)
         painted = all(have[name] == want[name] for name in RECIPE) and set(asked) <= {*changes, *FINISH}
         if not (painted and whole and set(kinds) <= set(entry["files"])):
             return "paint"
@@ -147,7 +152,7 @@ class Folder:
 
     def _add(self, entry: Entry) -> Entry:
         with self._lock:
-            self.manifest.append([entry])
+            self.manifest.append(entry)
         return entry
 
 

@@ -1,26 +1,31 @@
 """`manifest.jsonl`: what a folder holds. One JSON object a line, only ever added to; the last line of a name counts."""
 
 import json
+import logging
+import math
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from punks.errors import BatchError
 
 NAME = "manifest.jsonl"
-AGAIN = "the same command goes on from here"
+DAMAGED = "manifest.damaged"  # lines that could not be read, set aside
+AGAIN = "run the same command again to go on"
 Entry = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 def entries(folder: Path) -> Iterator[Entry]:
-    """The last line of each name, in the order of jobs; what a killed run left of a line is none.
+    """The last line of each name, in the order of jobs; lines that cannot be read are left out.
 
-    Raises BatchError if there is no manifest, or a line in it is damaged.
+    Raises BatchError if there is no manifest.
     """
     path = folder / NAME
     try:
-        where, _ = _index(path)
+        where, _, _ = _index(path)
         with path.open("rb") as file:
             for _, at in sorted(where.values()):
                 file.seek(at)
@@ -30,7 +35,7 @@ def entries(folder: Path) -> Iterator[Entry]:
 
 
 def warnings(entry: Entry) -> str:
-    """What of the recipe could not be done, and what a palette lock took."""
+    """What of the request could not be done; version 0.1 wrote apart what a palette lock took."""
     return "; ".join(said for key in ("warnings", "lost") if (said := entry.get(key)))
 
 
@@ -41,11 +46,14 @@ class Manifest:
         self._path = folder / NAME
         try:
             self._path.touch()
-            self._where, self._end = _index(self._path)
+            self._where, self._end, damaged = _index(self._path)
+            if damaged:
+                self._set_aside(folder / DAMAGED, damaged)
             self._file = self._path.open("rb+", buffering=0)
             self._file.truncate(self._end)
         except OSError as error:
             raise self._refused(error) from error
+        self._failed: BatchError | None = None
 
     def close(self) -> None:
         self._file.close()
@@ -58,39 +66,131 @@ class Manifest:
             file.seek(self._where[name][1])
             return json.loads(file.readline())
 
-    def append(self, lines: Iterable[Entry]) -> None:
-        """Adds lines; all of them are on the disk when this returns, or none."""
-        start = self._end
+    def append(self, entry: Entry) -> None:
+        """Adds a line, which is on the disk when this returns. After one that failed nothing more is added."""
+        if self._failed:
+            raise self._failed
+        text = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         try:
-            for line in lines:
-                text = json.dumps(line, ensure_ascii=False).encode() + b"\n"
-                self._file.seek(self._end)
-                while text:
-                    text = text[self._file.write(text) :]
-                self._where[line["name"]] = (line["job"], self._end)
-                self._end = self._file.tell()
+            self._file.seek(self._end)
+            left = text
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            self._file.truncate(start)
-            raise self._refused(error) from error
+            self._failed = self._refused(error)
+            try:
+                self._file.truncate(self._end)
+            except OSError:
+                log.warning("%s: its last line may be cut off", self._path)
+            raise self._failed from error
+        self._where[entry["name"]] = (entry["job"], self._end)
+        self._end += len(text)
+
+    def _set_aside(self, place: Path, damaged: list[bytes]) -> None:
+        """Moves lines that cannot be read into a file of their own; their punks are painted again."""
+        kept = [line for line in self._path.read_bytes().splitlines(keepends=True) if _entry(line) is not None]
+        with place.open("ab") as file:
+            file.writelines(line.rstrip(b"\n") + b"\n" for line in damaged)
+        part = self._path.with_suffix(".part")
+        part.write_bytes(b"".join(kept))
+        part.replace(self._path)
+        self._where, self._end, _ = _index(self._path)
+        log.warning(
+            "%s: %d damaged lines are now in %s; their punks are painted again", self._path, len(damaged), place
+        )
 
     def _refused(self, error: OSError) -> BatchError:
         return BatchError(f"{self._path}: cannot be written ({error.strerror or error}); {AGAIN}")
 
 
-def _index(path: Path) -> tuple[dict[str, tuple[int, int]], int]:
-    """The job and the place of the last line of each name, and where the last whole line ends."""
+def _index(path: Path) -> tuple[dict[str, tuple[int, int]], int, list[bytes]]:
+    """The job and the place of the last line of each name, where the last whole line ends, and the damaged lines."""
     where: dict[str, tuple[int, int]] = {}
-    at = 0
+    at, damaged = 0, list[bytes]()
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+        for line in file:
+            if not line.endswith(b"\n"):  # a run was killed while it wrote
                 break
-            try:
-                entry = json.loads(line)
+            if entry := _entry(line):
                 where[entry["name"]] = (entry["job"], at)
-            except (ValueError, KeyError, TypeError) as error:
-                way = "delete that line, and the run paints its picture again"
-                raise BatchError(f"{path}: line {number} is damaged ({error}); {way}") from error
+            else:
+                damaged.append(line)
             at += len(line)
-    return where, at
+    return where, at, damaged
+
+
+def _entry(line: bytes) -> Entry | None:
+    """The entry of a line; None where it is not one that a run writes."""
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    entry = cast("Entry", value)
+    optional = {key: rule for key, rule in _OPTIONAL.items() if entry.get(key) is not None}
+    rules = {**_COMMON, **(_DONE if entry.get("status") == "done" else _FAILED), **optional}
+    fits = all(rule(entry.get(key)) for key, rule in rules.items())
+    if not fits or (entry["status"] == "done" and not _has_files(entry)):
+        return None
+    return entry
+
+
+def _has_files(entry: Entry) -> bool:
+    """Whether the files are those of this punk, with the hash and the size of each."""
+    files: Mapping[str, Any] = entry["files"]
+    places = {"image": "images", "pixels": "pixels", "painting": "paintings", "unlocked": "unlocked"}
+    named = all(files[kind] == f"{places.get(kind)}/{entry['name']}.png" for kind in files)
+    same = entry["sha256"].keys() == entry["bytes"].keys() == files.keys() >= {"image", "pixels"}
+    return named and same and all(map(_text, entry["sha256"].values())) and all(map(_count, entry["bytes"].values()))
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(cast("float", value))
+
+
+def _table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _seeded(value: object) -> bool:
+    return isinstance(value, dict) and _count(cast("Entry", value).get("seed"))
+
+
+def _colors(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, str) and re.fullmatch("#[0-9a-f]{6}", one) for one in cast("list[object]", value)
+    )
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_number, cast("Entry", value).values()))
+
+
+Rules = Mapping[str, Callable[[object], object]]
+_COMMON: Rules = {
+    "name": lambda value: isinstance(value, str) and re.fullmatch(r"\d{6,}", value, re.ASCII),
+    "job": lambda value: _count(value) and value,
+    "status": lambda value: value in ("done", "failed"),
+}
+_DONE: Rules = {
+    "recipe": _seeded,
+    "prompt": _text,
+    "files": _table,
+    "sha256": _table,
+    "bytes": _table,
+    "palette": _colors,
+    "confidence": _number,
+    "cells": _text,
+}
+_FAILED: Rules = {"error": _text}
+_OPTIONAL: Rules = {"asked": _table, "warnings": _text, "lost": _text, "seconds": _seconds, "recipe": _table}

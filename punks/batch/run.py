@@ -62,13 +62,15 @@ def run(
     *,
     unique: bool = False,
     shared_palette: int | None = None,
+    verify: bool = False,
     report: Report = lambda _job, _status: None,
 ) -> Tally:
     """Paints every job that is not painted in the folder, at a place, finishes what is, and says what became of all.
 
     `unique` gives a punk whose 24x24 a row before has other seeds; `shared_palette` is the number of colors that all
-    of them share; both iterate `jobs` again. `report(job, status)` hears of each: done, finished, failed, kept, or
-    again for another seed. Raises BatchError if it cannot go on; the same call then does.
+    of them share; both iterate `jobs` again. `verify` compares the SHA-256 of every file, and repaints what is damaged.
+    `report(job, status)` hears of each: done, finished, failed, kept, or again for another seed. Raises BatchError if
+    it cannot go on; the same call then does.
     """
     tally = Tally()
     kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
@@ -84,7 +86,7 @@ def run(
 
     def missing() -> Iterator[Job]:
         for job in jobs:
-            todo = at.todo(job, kinds, changes)
+            todo = at.todo(job, kinds, changes, verify=verify)
             if todo == "paint":
                 yield job
             elif todo == "keep":

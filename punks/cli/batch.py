@@ -12,7 +12,7 @@ from punks.batch.manifest import NAME
 from punks.cli.options import add_fields, given, output_path, present_variant
 from punks.cli.progress import run_jobs
 from punks.cli.terminal import printable, say
-from punks.errors import RecipeError
+from punks.errors import BatchError, ImageError, RecipeError
 from punks.files import weights
 from punks.request import FIELDS
 
@@ -51,6 +51,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes, actors or parallel requests")
     parser.add_argument("--overwrite", action="store_true", help="replace the punks of another batch in the folder")
     parser.add_argument("--paintings", action="store_true", help="also keep the paintings")
+    parser.add_argument("--verify", action="store_true", help="check every file, and repaint what is damaged")
     parser.add_argument("--unique", action="store_true", help="paint punks that equal an earlier one with another seed")
     parser.add_argument(
         "--shared-palette",
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         require_same(args.output, jobs)
     with closing(_place(args)) as place:
         try:
-            options = {"unique": args.unique, "shared_palette": args.shared_palette}
+            options = {"unique": args.unique, "shared_palette": args.shared_palette, "verify": args.verify}
             tally, counts = run_jobs(jobs, args.output, place, **options)
         except KeyboardInterrupt:
             return 130
@@ -87,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
     painted = f"painted, {counts['again']} of them with another seed" if counts["again"] else "painted"
     counted = {painted: tally.done, "finished": tally.finished, "kept": tally.kept, "failed": len(tally.failed)}
     print(printable(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count)))
-    print(printable(show(args.output, jobs)))
+    try:
+        print(printable(show(args.output, jobs)))
+    except ImageError as error:
+        raise BatchError(f"{error}; run the same command with --verify to repaint what is damaged") from error
     return 1 if tally.failed else 0
 
 
