@@ -85,3 +85,34 @@ def test_none_of_them_ends_the_others(tmp_path: Path, capsys: pytest.CaptureFixt
     written = len(list((tmp_path / "out").iterdir()))
     assert said.count(str(folder)) == 101 - written
     assert written > 10
+
+
+def test_what_reading_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = Image.new("RGBA", (24, 24), (0, 0, 0, 0))
+    figure.paste((200, 30, 60, 255), (6, 6, 18, 24))
+    figure.paste((30, 200, 60, 120), (8, 8, 12, 10))
+    figure.resize((480, 480), Image.Resampling.NEAREST).save(tmp_path / "a.png", icc_profile=b"no profile")
+    assert main(["snap", str(tmp_path / "a.png"), "-o", str(tmp_path / "out.png")]) == 0
+    said = capsys.readouterr().err
+    assert "8 cells with alpha under 128 become transparent" in said
+    assert "its color profile is broken" in said
+
+
+def test_an_empty_picture_is_never_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = Image.new("RGBA", (480, 480), (0, 0, 0, 0))
+    figure.paste((200, 30, 60, 120), (100, 100, 400, 480))
+    figure.save(tmp_path / "a.png")
+    assert main(["snap", str(tmp_path / "a.png"), "-o", str(tmp_path / "out.png")]) == 1
+    assert "a.png: nothing would be left: alpha is under 128 everywhere" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_frame_is_chosen(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (96, 96), color) for color in ("red", "lime")]
+    for number, image in enumerate(frames):
+        image.paste("black", (0, 48, 48, 96 - 4 * number))
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert main(["snap", str(tmp_path / "a.gif"), "-o", str(tmp_path / "out.png")]) == 1
+    assert main(["snap", str(tmp_path / "a.gif"), "--frame", "1", "-o", str(tmp_path / "out.png")]) == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.convert("RGB").getpixel((1000, 10)) == (0, 255, 0)
