@@ -19,7 +19,7 @@ from punks import variants
 from punks.errors import ImageError, RecipeError
 from punks.files import weights
 from punks.files.init_image import read_init_image
-from punks.files.pictures import open_picture
+from punks.files.pictures import read_picture
 from punks.files.png import CELLS, RECIPE, read_texts, write_indexed, write_png, write_rows, write_webp
 from punks.files.svg import write_svg
 from punks.finish import SUFFIXES, Finish
@@ -40,7 +40,8 @@ class Painting:
     """What a recipe became: RGB at the base's side. It never changes.
 
     `image` is None for a punk that was opened from its file: that holds the cells alone. `recipe` is None for pictures
-    made elsewhere. `prompt` is the text that was painted; `seconds` this painting's share of each stage.
+    made elsewhere. `prompt` is the text that was painted; `seconds` this painting's share of each stage;
+    `warnings` what reading its file lost.
     """
 
     recipe: Recipe | None = None
@@ -48,6 +49,7 @@ class Painting:
     restored: Cells | None = None
     prompt: str = ""
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    warnings: tuple[str, ...] = ()
 
     @functools.cached_property
     def cells(self) -> Cells:
@@ -66,7 +68,7 @@ class Painting:
         finish = (finish or Finish()).of(self.recipe)
         art, warnings = finish_cells(self.cells, finish, finish.colors_for(self.recipe))
         said = self.recipe.warnings() if self.recipe else []
-        return Punk(painting=self, finish=finish, art=art, warnings=(*said, *warnings))
+        return Punk(painting=self, finish=finish, art=art, warnings=(*self.warnings, *said, *warnings))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,21 +125,26 @@ class Punk:
         write_png(self.painting.image, path, {key: text for key, text in self.texts.items() if key == RECIPE})
 
 
-def open_punk(path: Path, painting: Path | None = None) -> Punk:
+def open_punk(path: Path, painting: Path | None = None, frame: int | None = None) -> Punk:
     """The punk in a file, to be finished anew: one of ours, a painting, or pixel art made elsewhere.
 
-    `painting` is the file of its painting, where that was kept. Raises ImageError, RecipeError.
+    `painting` is the file of its painting, where that was kept; `frame` chooses one of an animation or of several
+    pages, from 0. Raises ImageError.
     """
-    texts = read_texts(path) if path.suffix.lower() in (".png", ".webp") else {}
-    recipe, own = from_json(texts[RECIPE]) if RECIPE in texts else (None, Finish())
+    texts = read_texts(path)
     try:
+        recipe, own = from_json(texts[RECIPE]) if RECIPE in texts else (None, Finish())
         restored = Cells.from_text(texts[CELLS]) if CELLS in texts and painting is None else None
-        picture = open_picture(painting or path) if restored is None else None
+        read = read_picture(painting or path, frame) if restored is None else None
         found = Painting(
-            recipe=recipe, image=picture, restored=restored, prompt=recipe.painted_prompt if recipe else ""
+            recipe=recipe,
+            image=read and read.image,
+            restored=restored,
+            prompt=recipe.painted_prompt if recipe else "",
+            warnings=read.warnings if read else (),
         )
         return found.finish(own)
-    except ImageError as error:
+    except (ImageError, RecipeError) as error:
         raise ImageError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 

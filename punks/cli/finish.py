@@ -43,6 +43,7 @@ def declare_files(parser: argparse.ArgumentParser) -> None:
     add_fields(parser, FINISH)
     parser.add_argument("--shared-palette", action="store_true", help="one palette of --colors colors for all pictures")
     add_exports(parser)
+    parser.add_argument("--frame", type=int, metavar="N", help="a frame of an animation or of several pages, from 0")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     parser.add_argument("--skip-existing", action="store_true", help="leave out pictures whose file exists already")
     parser.set_defaults(run=run)
@@ -95,7 +96,7 @@ def _opened(
 
     for path in files:
         try:
-            punk = open_punk(path, getattr(args, "painting", None))
+            punk = open_punk(path, getattr(args, "painting", None), args.frame)
             if punk.recipe is None and not punk.art.has_grid:
                 raise ImageError(f"{path}: no 24x24 grid found (confidence {punk.art.confidence:.2f}); nothing written")
             yield punk.painting.finish(dataclasses.replace(punk.finish, **changes))

@@ -50,7 +50,7 @@ class Cells:
     painted: the groups as they were painted. solid: the same with all of the background in one group. background: bool
     (grid, grid), grown from the border. whole: bool, with what the figure encloses as well. clear: bool, transparent in
     the picture. confidence: 0-1, how much of the picture's edges lies on the grid. drift: median displacement of the
-    cell borders, in px of a 512 px picture.
+    cell borders, in px of a 512 px picture. warnings: what reading the picture lost.
     """
 
     painted: Groups
@@ -60,6 +60,7 @@ class Cells:
     clear: Bools
     confidence: float
     drift: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def has_grid(self) -> bool:

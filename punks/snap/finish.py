@@ -39,7 +39,7 @@ def finish_cells(cells: Cells, finish: Finish, palette: Palette | None) -> tuple
     `palette` is that of the finish, its `prompt` and `auto` looked up.
     """
     art = _art(cells, finish, palette)
-    warnings: list[str] = []
+    warnings = list(cells.warnings)
     if not cells.has_grid:
         side = len(cells.whole)
         warnings.append(f"grid: the painting has no clear {side}x{side} grid (confidence {cells.confidence:.2f})")

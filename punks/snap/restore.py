@@ -8,7 +8,7 @@ from PIL import Image
 from threadpoolctl import ThreadpoolController  # pyright: ignore[reportMissingTypeStubs]
 
 from punks.errors import ImageError, RecipeError
-from punks.files.pictures import upright
+from punks.files.pictures import OPAQUE, check_alpha, convert
 from punks.finish import SIZES
 from punks.snap.art import Bools, Cells, Floats, Groups, Ints
 from punks.snap.background import find_background
@@ -42,14 +42,16 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
         raise ImageError(f"{image.width}x{image.height} px is not square; crop it first")
     if not grid <= image.width <= SIZES[1]:
         raise ImageError(f"{image.width} px a side: a picture of {grid} cells has {grid} to {SIZES[1]} px")
-    picture = upright(image)
+    read = convert(image)
+    picture, said = read.image, read.warnings
     pixels, found = np.asarray(picture), find_grid(picture, grid)
     blocks = sample(pixels, found)
     cells, spread = settle(pixels, found, blocks[..., :3])
     means = cells.reshape(-1, 3)
     clear = np.zeros((grid, grid), bool)
     if pixels.shape[2] == 4:
-        clear = np.median(blocks[..., CORE, CORE, 3], axis=(2, 3)) < 128
+        alpha = np.median(blocks[..., CORE, CORE, 3], axis=(2, 3))
+        said, clear = (*said, *check_alpha(alpha)), alpha < OPAQUE
         means[clear.ravel()] = 0
     exact = bool((spread == 0).mean() >= EXACT)
     slack = 1.0
@@ -76,6 +78,7 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
         # with one pixel a cell there is nothing to measure, and no other grid is possible
         confidence=1.0 if picture.width == grid else _confidence(found.share, flatness(blocks)),
         drift=found.drift,
+        warnings=said,
     )
 
 
