@@ -17,7 +17,7 @@ from punks.traits import Traits
 
 NONE = "none"
 FIELDS = ("subject", "hair", "eyes", "skin", "background", "wear")
-_TRIES = 200_000  # swaps before it gives up, and 20 more for each punk: seconds
+_TRIES = 200_000  # swaps without a better one, and one more for each punk, before it gives up
 
 Columns = dict[str, list[str]]
 
@@ -190,9 +190,12 @@ def _settle(columns: Columns, rules: Sequence[Rule], rng: random.Random) -> None
                 bad[at], place[last] = last, at
         broken[row] = now
 
-    for _ in range(_TRIES + 20 * count):
+    fewest, patience = len(bad), _TRIES + count
+    while patience:
         if not bad:
             return
+        patience = _TRIES + count if len(bad) < fewest else patience - 1
+        fewest = min(fewest, len(bad))
         row, other = rng.choice(bad), rng.randrange(count)
         rule = next(one for one in rules if one.broken(columns, row))
         column = columns[rng.choice([*rule.when, *rule.then])]
@@ -206,7 +209,7 @@ def _settle(columns: Columns, rules: Sequence[Rule], rng: random.Random) -> None
             column[row], column[other] = column[other], column[row]
     worst = max(rules, key=lambda rule: sum(rule.broken(columns, row) for row in bad))
     raise BatchError(
-        f"no way was found to keep all rules at once: {len(bad)} of {count} punks still break one, most often {worst}; "
+        f"the rules cannot all hold: {len(bad)} of {count} punks still break one, most often {worst}; "
         "change the weights, or loosen a rule"
     )
 

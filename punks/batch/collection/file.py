@@ -31,6 +31,7 @@ from punks.recipe import MAX_SEED
 from punks.traits import SUBJECTS
 
 MOST = 1_000_000
+LEAST, HEAVIEST = Decimal("0.000001"), 1_000_000_000  # weights
 _KEYS = ("count", "seed", "name", "description", "image", "traits", "rules")
 
 Table = dict[str, Any]
@@ -43,9 +44,9 @@ def read_collection(path: Path, count: int | None = None, seed: int | None = Non
     except OSError as error:
         raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise BatchError(f"{path}: is not UTF-8 ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BatchError(f"{path}: is no TOML ({error})") from error
+        raise BatchError(f"{path}: not UTF-8 ({error})") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are numbers of 5,000 digits
+        raise BatchError(f"{path}: not valid TOML ({error})") from error
     given = {"count": count, "seed": seed}
     return parse_collection(values | {key: value for key, value in given.items() if value is not None})
 
@@ -101,8 +102,9 @@ def _types(value: object) -> list[TraitType]:
 def _weights(where: str, value: object) -> dict[str, Fraction]:
     weights: dict[str, Fraction] = {}
     for name, weight in _table(where, value, 'give its values and their weights, such as "gold crown" = 5').items():
-        if type(weight) not in (int, Decimal) or not Decimal(weight).is_finite() or weight <= 0:
-            raise RecipeError(f"{where}.{name}", weight, "a weight is a number above 0")
+        finite = type(weight) in (int, Decimal) and Decimal(weight).is_finite()
+        if not finite or not LEAST <= weight <= HEAVIEST:
+            raise RecipeError(f"{where}.{name}", weight, f"use a weight from {LEAST} to {HEAVIEST:,}")
         weights[name] = Fraction(weight)
     return weights
 

@@ -5,16 +5,18 @@ import binascii
 import hashlib
 import io
 import json
+import math
 import mimetypes
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from punks.batch.jobs import Job
-from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log
+from punks.batch.manifest import AGAIN
+from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log, shown
 from punks.batch.places.worker import Outcome, recipe_of
 from punks.errors import BatchError, ImageError, RecipeError
 from punks.files.png import CELLS
@@ -22,18 +24,20 @@ from punks.generate import Painting, Punk
 from punks.request import FIELDS, flat
 from punks.snap import Cells, PixelArt, restore
 
+_GONE = ("UNHEALTHY", "DEFUNCT", "SETUP_FAILED")
+
 
 def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
     """Servers by their addresses, each with one job at a time. Raises BatchError if none answers."""
     try:
         servers = [Cog(url, paintings=paintings) for url in urls]
     except httpx2.InvalidURL as error:
-        raise RecipeError("on", ",".join(urls), f"it is no address ({error})") from error
+        raise RecipeError("on", ",".join(map(shown, urls)), f"not an address ({error})") from error
     absent = [server for server in servers if not server.there()]
     if len(absent) == len(servers):
         for server in servers:
             server.close()
-        raise BatchError(f"{', '.join(urls)}: no server answers there; start one with `punks serve`")
+        raise BatchError(f"{', '.join(map(shown, urls))}: no server answers there; start one with `punks serve`")
     for server in absent:
         log.warning("%s: no server answers there yet", server.name)
     return Servers(servers, paintings=paintings)
@@ -43,16 +47,19 @@ class Cog:
     """A Cog server that runs this program's predict.py."""
 
     def __init__(self, url: str, *, paintings: bool) -> None:
-        self.name = url
+        self.name = shown(url)
         self._paintings = paintings
         self._http = httpx2.Client(base_url=url, timeout=TIMEOUT)
 
     def there(self) -> bool:
-        """Whether it answers at all."""
+        """Whether a server that can serve answers, or may soon."""
         try:
-            return self._http.get("/health-check", timeout=10).is_success
-        except httpx2.TransportError:
+            return self._health() in ("READY", "BUSY", "STARTING")
+        except LaterError:
             return False
+
+    def _health(self) -> str:
+        return str(json_of(checked(self._http, "GET", "/health-check", timeout=10)).get("status"))
 
     def close(self) -> None:
         self._http.close()
@@ -60,7 +67,12 @@ class Cog:
     def paint(self, job: Job) -> Outcome:
         """Asks under an id of the job's own: while an earlier request of that id runs, no second one is started."""
         body = {"input": inputs(job, paintings=self._paintings)}
-        answer = json_of(checked(self._http, "PUT", f"/predictions/{key(job)}", json=body))
+        try:
+            answer = json_of(checked(self._http, "PUT", f"/predictions/{key(job)}", json=body))
+        except LaterError:
+            if (health := self._health()) in _GONE:  # it never comes back by itself
+                raise BatchError(f"{self.name}: the server is {health}; restart it, and {AGAIN}") from None
+            raise
         if answer.get("status") != "succeeded":
             error = str(answer.get("error") or answer.get("status"))
             if error.startswith("Prediction failed"):
@@ -110,28 +122,41 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
         output = answer["output"]
         painted, confidence = json.loads(output["recipes"][0]), float(output["confidences"][0])
         pixels = output["pixels"][0]
-        painting = (output["paintings"] or [None])[0]
-        warnings = (output.get("warnings") or [""])[0]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        painting = (output.get("paintings") or [None])[0]
+        said = (output.get("warnings") or [""])[0]
+        seconds = {str(stage): float(taken) for stage, taken in _table(_table(answer, "metrics"), "seconds").items()}
+        table = cast("dict[str, Any]", painted)
+        fits = isinstance(painted, dict) and isinstance(pixels, str) and isinstance(said, str) and 0 <= confidence <= 1
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise BatchError("the server answers, but not as this program's predict.py does") from error
+    if not fits or not all(map(math.isfinite, seconds.values())) or not isinstance(painting, str | None):
+        raise LaterError("a damaged answer", blame=True)
     for name, value in _asked(job).items():
         default = FIELDS[name].default
         # traits have had their effect on the other fields
-        if name != "traits" and painted.get(name, default) != value:
-            raise JobError(f"the server painted another recipe: {name} {painted.get(name)!r}, not {value!r}")
+        if name != "traits" and table.get(name, default) != value:
+            raise JobError(f"the server painted another recipe: {name} {table.get(name)!r}, not {value!r}")
     picture = _picture(pixels, file)
+    if picture.size != (24, 24) or picture.mode not in ("RGB", "RGBA"):
+        raise LaterError(
+            f"a picture of {picture.width}x{picture.height} px, mode {picture.mode}, not 24x24", blame=True
+        )
     try:
         text = getattr(picture, "text", {}).get(CELLS)
         cells = Cells.from_text(text) if text else restore(picture)
     except ImageError as error:
         raise LaterError("a damaged picture", blame=True) from error
-    seconds = answer.get("metrics", {}).get("seconds", {})
-    image = painting and _picture(painting, file)
+    image = _picture(painting, file) if painting else None
     recipe = recipe_of(job)
     whole = Painting(recipe=recipe, image=image, restored=cells, prompt=recipe.painted_prompt, seconds=seconds)
     art = PixelArt(cells=np.asarray(picture), background=cells.background, confidence=confidence, drift=cells.drift)
-    said = tuple(filter(None, warnings.split("; ")))
-    return Outcome(job=job, punk=Punk(painting=whole, finish=job.finish, art=art, warnings=said))
+    warnings = tuple(filter(None, said.split("; ")))
+    return Outcome(job=job, punk=Punk(painting=whole, finish=job.finish, art=art, warnings=warnings))
+
+
+def _table(values: Any, name: str) -> dict[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _picture(url: str, file: Any) -> Image.Image:

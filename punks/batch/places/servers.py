@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
@@ -24,6 +25,7 @@ PATIENCE = 600.0  # seconds that a server may be away or busy with others
 FIRST_WAIT, LONGEST_WAIT = 0.1, 30.0  # seconds, doubled from one try to the next
 _GOODBYE = 1.0  # seconds
 TIMEOUT = httpx2.Timeout(600, connect=10)  # a prediction is answered when it is done
+MOST = 64_000_000  # bytes of an answer: eight pictures of 4,096 px have less
 _BAD_INPUT = (400, 413, 422)
 _COME_LATER = (202, 409, 429, 503)
 log = logging.getLogger(__name__)
@@ -136,10 +138,18 @@ class Servers:
             good, failures = time.monotonic(), 0
 
 
+def shown(url: str) -> str:
+    """An address without what may be a secret: user, password and query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
 def checked(ask: "httpx2.Client", method: str, url: str, **options: object) -> "httpx2.Response":
     """The answer to a request, if it is one. Raises LaterError, JobError or BatchError otherwise."""
     try:
-        response = ask.request(method, url, **options)  # pyright: ignore[reportArgumentType]
+        with ask.stream(method, url, **options) as stream:  # pyright: ignore[reportArgumentType]
+            response = _read(stream)
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise LaterError(f"no connection ({error})") from error
     except httpx2.RequestError as error:
@@ -152,15 +162,29 @@ def checked(ask: "httpx2.Client", method: str, url: str, **options: object) -> "
     if status in _BAD_INPUT:
         raise JobError(f"refused (HTTP {status}): {response.text[:500]}")
     if not response.is_success:
-        raise BatchError(f"{ask.base_url}: it refuses (HTTP {status}): {response.text[:200]}; check the address")
+        where = shown(str(ask.base_url))
+        raise BatchError(f"{where}: refused (HTTP {status}): {response.text[:200]}; check the address")
     return response
+
+
+def _read(stream: "httpx2.Response") -> "httpx2.Response":
+    """The whole of an answer of at most MOST bytes, also once it is unpacked. Raises LaterError."""
+    content = bytearray()
+    for chunk in stream.iter_bytes():
+        content += chunk
+        if len(content) > MOST:
+            raise LaterError(f"an answer of more than {MOST // 1_000_000} MB", blame=True)
+    headers = {
+        name: value for name, value in stream.headers.items() if name not in ("content-encoding", "content-length")
+    }
+    return httpx2.Response(stream.status_code, headers=headers, content=bytes(content))
 
 
 def _retry_after(response: "httpx2.Response") -> float:
     """The seconds that a server asks to wait, 0 if it does not; a number or a date (RFC 9110, 10.2.3)."""
     text = response.headers.get("Retry-After", "")
-    if text.isdigit():
-        return float(text)
+    if text.isascii() and text.isdecimal():
+        return min(float(text), PATIENCE)
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
