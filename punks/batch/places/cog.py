@@ -28,7 +28,7 @@ def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
     try:
         servers = [Cog(url, paintings=paintings) for url in urls]
     except httpx2.InvalidURL as error:
-        raise RecipeError("on", ",".join(urls), f"it is no address ({error})") from error
+        raise RecipeError("on", ",".join(urls), f"not an address ({error})") from error
     absent = [server for server in servers if not server.there()]
     if len(absent) == len(servers):
         for server in servers:
