@@ -221,7 +221,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path):
     [
         ("{}", "prompt: missing; say what to paint"),
         ('{"prompt": "x", "os": "rm"}', "unknown field 'os'; fields are prompt, "),
-        ('{"prompt": "x", "seed": 1e99}', "seed: 1000"),
+        ('{"prompt": "x", "seed": 1e99}', "seed: 9999"),
         ("x" * 100, "it is not JSON"),
     ],
 )
