@@ -88,15 +88,15 @@ class Still:
         import numpy as np
         from PIL import Image
 
-        from punks.snap import snap
+        from punks.generate import Painting
 
-        self.art = snap(Image.fromarray(np.zeros((24, 24, 3), np.uint8)))
+        self.punk = Painting(image=Image.fromarray(np.zeros((24, 24, 3), np.uint8))).finish()
         self.first = 0.0
 
     def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
         for job in jobs:
             self.first = self.first or time.perf_counter()
-            yield Outcome(job=job, art=self.art)
+            yield Outcome(job=job, punk=self.punk)
 
     def close(self) -> None:
         pass

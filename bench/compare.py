@@ -45,7 +45,7 @@ def main() -> None:
     for at, column in enumerate(others.columns):
         right: list[bool] = []
         for row, one in enumerate(traits):
-            pixels = args.folder / "held-out" / done[others.name(at, row)]["files"]["pixels"]
+            pixels = args.folder / "held-out" / done[others.cells[at][row].name]["files"]["pixels"]
             right += flags(read(np.asarray(read_pixels(pixels).convert("RGB")), one), one)
         shares.append(float(np.mean(right)))
         mark = "recommended" if at == found.verdict.column else ""
@@ -57,7 +57,7 @@ def main() -> None:
 def painted(grid: Grid, folder: Path, workers: int | None) -> None:
     """Paints what is missing."""
     tally = run(grid.jobs(), folder, Local(workers=workers, paintings=True))
-    print(f"{folder}: {tally.done} painted, {tally.kept} there already, {len(tally.failed)} failed", flush=True)
+    print(f"{folder}: {tally.done} painted, {tally.kept} kept, {len(tally.failed)} failed", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from bench.gpu_rows import PROMPT, finish, row_of
-from punks import Recipe, Studio
+from punks import Pipeline, Recipe
 from punks.painter.painter import Painter
 
 
@@ -31,9 +31,9 @@ def median(act: Callable[[], object], runs: int) -> float:
     return statistics.median(seconds(act) for _ in range(runs))
 
 
-def request(studio: Studio, recipe: Recipe, pictures: int = 1) -> list[bytes]:
+def request(pipeline: Pipeline, recipe: Recipe, pictures: int = 1) -> list[bytes]:
     """What a user waits for: prompts to PNG bytes."""
-    painter = studio.painter(recipe.variant)
+    painter = pipeline.painter(recipe.variant)
     paintings = painter.paint(recipe.outputs(pictures), [PROMPT] * pictures)
     return [painting.tobytes() for painting in paintings.images if finish()]
 
@@ -69,23 +69,23 @@ def main() -> None:
     started = float(os.environ.get("BENCH_STARTED", time.time()))
     row = row_of(args.family)
     result: dict[str, Any] = {"engine": os.environ.get("PUNKS_ENGINE") or "default", "imports": time.time() - started}
-    studio = Studio()
+    pipeline = Pipeline()
     recipe = Recipe(prompt=PROMPT, template=False, variant=row.name, seed=1, num_inference_steps=args.steps)
-    result["load"] = seconds(lambda: studio.painter(row.name))
-    result["first_request"] = seconds(lambda: request(studio, recipe))
+    result["load"] = seconds(lambda: pipeline.painter(row.name))
+    result["first_request"] = seconds(lambda: request(pipeline, recipe))
     result["ready"] = time.time() - started
     for pictures in args.batches:
-        request(studio, recipe, pictures)
-        result[f"batch_{pictures}"] = median(lambda n=pictures: request(studio, recipe, n), 9 if pictures == 1 else 5)
-    paintings = studio.painter(row.name).paint([recipe], [PROMPT])
+        request(pipeline, recipe, pictures)
+        result[f"batch_{pictures}"] = median(lambda n=pictures: request(pipeline, recipe, n), 9 if pictures == 1 else 5)
+    paintings = pipeline.painter(row.name).paint([recipe], [PROMPT])
     result["digest"] = hashlib.sha256(next(iter(paintings.images)).tobytes()).hexdigest()[:12]
     result |= {f"stage_{name}": taken for name, taken in paintings.seconds.items()}
     result["stage_finish"] = median(finish, 9)
-    result |= lora_changes(studio.painter(row.name), recipe)
+    result |= lora_changes(pipeline.painter(row.name), recipe)
     if torch.cuda.is_available():
         result["peak_gigabytes"] = torch.cuda.max_memory_reserved() / 1e9
     if args.profile:
-        profile(lambda: request(studio, recipe), args.profile)
+        profile(lambda: request(pipeline, recipe), args.profile)
     print(json.dumps(result), flush=True)
 
 

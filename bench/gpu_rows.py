@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import Family, build, write_lora
-from punks.files.png import write_art
+from punks.files.png import write_rows
 from punks.snap import snap
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
@@ -48,5 +48,5 @@ def finish() -> bytes:
     """What follows a painting: snap, enlarged PNG. Random weights paint noise: a fixed painting stands in."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "punk.png"
-        write_art(snap(_painting()), 1024, path)
+        write_rows(*snap(_painting()).rows(1024), path)
         return path.read_bytes()

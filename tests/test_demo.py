@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.demo import spread
-from punks import Recipe
-from punks.generate import Punk, Studio
+from bench.demo import painted, spread
+from punks import Pipeline, Punk, Recipe
 from punks.snap.color import ciede2000, lab
 from training.traits import BACKGROUNDS
 
@@ -14,50 +13,51 @@ PROMPT = "lady, red curly hair, green eyes, light skin, {} background"
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio()
+def pipeline() -> Pipeline:
+    return Pipeline()
 
 
-def paint(studio: Studio, colour: str = "teal", **fields: float) -> Punk:
+def paint(pipeline: Pipeline, color: str = "teal", **fields: float) -> Punk:
     settings = {"seed": 1, "num_inference_steps": STEPS} | fields
-    return studio.generate(Recipe(prompt=PROMPT.format(colour), variant="demo", **settings))
+    (painting,) = pipeline.paint([Recipe(prompt=PROMPT.format(color), variant="demo", **settings)])
+    return painting.finish()
 
 
-def background_gap(punk: Punk, colour: str) -> float:
+def background_gap(punk: Punk, color: str) -> float:
     corner = np.asarray(punk.art.cells)[1:6, 1:4].reshape(-1, 3)
     found = np.median(corner, axis=0).astype(np.float32)
-    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[colour], np.float32))))
+    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[color], np.float32))))
 
 
 @pytest.fixture(scope="module")
-def teal(studio: Studio, request: pytest.FixtureRequest) -> Punk:
-    return paint(studio)
+def teal(pipeline: Pipeline) -> Punk:
+    return paint(pipeline)
 
 
-@pytest.mark.parametrize("colour", ["yellow", "purple"])
-def test_the_background_named_is_the_background_painted(studio: Studio, teal: Punk, colour: str) -> None:
+@pytest.mark.parametrize("color", ["yellow", "purple"])
+def test_the_background_named_is_the_background_painted(pipeline: Pipeline, teal: Punk, color: str) -> None:
     assert background_gap(teal, "teal") < 15
-    punk = paint(studio, colour)
-    assert background_gap(punk, colour) < 15
+    punk = paint(pipeline, color)
+    assert background_gap(punk, color) < 15
     assert background_gap(punk, "teal") > 15
 
 
-def test_the_same_seed_paints_the_same_punk_and_another_one_another(studio: Studio, teal: Punk) -> None:
-    assert np.array_equal(paint(studio).painting, teal.painting)
-    assert not np.array_equal(paint(studio, seed=2).art.cells, teal.art.cells)
+def test_the_same_seed_paints_the_same_punk_and_another_one_another(pipeline: Pipeline, teal: Punk) -> None:
+    assert np.array_equal(painted(paint(pipeline)), painted(teal))
+    assert not np.array_equal(paint(pipeline, seed=2).art.cells, teal.art.cells)
 
 
-def test_the_lora_turns_soft_portraits_into_flat_cells(studio: Studio, teal: Punk) -> None:
-    soft = paint(studio, lora_scale=0)
-    between = paint(studio, lora_scale=0.5)
-    assert spread(teal.painting) < 2 < spread(soft.painting)
-    assert spread(teal.painting) < spread(between.painting)
+def test_the_lora_turns_soft_portraits_into_flat_cells(pipeline: Pipeline, teal: Punk) -> None:
+    soft = paint(pipeline, lora_scale=0)
+    between = paint(pipeline, lora_scale=0.5)
+    assert spread(painted(teal)) < 2 < spread(painted(soft))
+    assert spread(painted(teal)) < spread(painted(between))
     assert teal.art.has_grid
     assert not soft.art.has_grid
     assert background_gap(soft, "teal") < 20
 
 
-def test_epochs_rise(studio: Studio, teal: Punk) -> None:
-    first = paint(studio, epoch=1)
+def test_epochs_rise(pipeline: Pipeline, teal: Punk) -> None:
+    first = paint(pipeline, epoch=1)
     assert not first.art.has_grid
-    assert spread(first.painting) > spread(teal.painting)
+    assert spread(painted(first)) > spread(painted(teal))

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 
-from punks import Recipe, Studio
+from punks import Finish, Painting, Pipeline, Recipe, finish, generate
 from punks.cli import main
-from punks.errors import RecipeError
-from punks.files.png import read_recipe
-from punks.generate import Punk, restore
+from punks.errors import ImageError, RecipeError
 from punks.painter.noise import starting_noise
 from punks.painter.steering import steer
 from punks.prompts import complete
+from punks.request import changed, divide, from_json, to_json
 from punks.snap import snap
+from tests.support.drawn import damaged, request_in
 from training.portraits import draw, sample
 
 TRAITS = {"subject": "lady", "hair": "red, curly", "eyes": "green", "background": "teal", "wear": ["gold crown"]}
@@ -26,21 +27,16 @@ CAPTION = "portrait of bespoke punk lady, red curly hair, wearing gold crown, gr
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio()
+def pipeline() -> Pipeline:
+    return Pipeline()
 
 
 def recipe(**fields: Any) -> Recipe:
     return Recipe(**({"prompt": "lady, red hair", "variant": "tiny", "seed": 1} | fields))
 
 
-def pixels(punk: Punk) -> np.ndarray:
-    return np.asarray(punk.painting, int)
-
-
-def test_with_all_options_off_the_picture_is_what_plain_diffusers_paints(studio: Studio, tiny_weights: Path):
-    fields = {"traits": TRAITS, "background": "keep", "eyes": "keep", "steer": 0.0, "vary": 0.0, "vary_seed": 9}
-    asked = recipe(prompt=None, lora_scale=0.0, **fields)
+def test_with_all_options_off_the_picture_is_what_plain_diffusers_paints(tiny_weights: Path):
+    asked = recipe(prompt=None, lora_scale=0.0, traits=TRAITS, steer=0.0, vary=0.0, vary_seed=9)
     stock = DiffusionPipeline.from_pretrained(tiny_weights / "tiny", variant="fp16", dtype=torch.float32)
     painted = stock(
         prompt=complete(CAPTION),
@@ -51,38 +47,37 @@ def test_with_all_options_off_the_picture_is_what_plain_diffusers_paints(studio:
         height=192,
         width=192,
     ).images[0]
-    punk = studio.generate(asked)
-    assert punk.painting.tobytes() == painted.tobytes()
+    punk = generate(asked, Finish(background="keep", eyes="keep"))
+    assert punk.painting.image
+    assert punk.painting.image.tobytes() == painted.tobytes()
+    assert punk.painting.prompt == complete(CAPTION)
     assert (punk.art.cells == snap(painted).cells).all()
-    assert punk.warnings == ()
+    assert [one.partition(":")[0] for one in punk.warnings] == ["grid"]
 
 
 def test_traits_decide_what_nothing_else_does():
-    built = Recipe(traits=TRAITS, seed=1)
-    assert (built.prompt, built.background, built.eyes) == (CAPTION, "#148a8c", "green")
-    assert Recipe.from_json(built.to_json()) == built
-    assert Recipe(prompt="a cat", traits=TRAITS, background="keep", eyes="blue", seed=1) == built.replace(
-        prompt="a cat", background="keep", eyes="blue"
-    )
-    other = built.replace(traits=TRAITS | {"background": "blue checkered", "eyes": "hazel"})
-    assert (other.prompt.endswith("hazel eyes, blue checkered background"), other.background, other.eyes) == (
-        True,
-        "keep",
-        "keep",
-    )
+    recipe, finish = divide({"traits": TRAITS, "seed": 1})
+    assert (recipe.prompt, finish.background, finish.eyes) == (CAPTION, "#148a8c", "green")
+    assert from_json(to_json(recipe, finish)) == (recipe, finish)
+    given = {"prompt": "a cat", "background": "keep", "eyes": "blue"}
+    assert divide({"traits": TRAITS, "seed": 1, **given}) == changed(recipe, finish, given)
+    traits = {**TRAITS, "background": "blue checkered", "eyes": "hazel"}
+    recipe, finish = changed(recipe, finish, {"traits": traits})
+    assert recipe.prompt.endswith("hazel eyes, blue checkered background")
+    assert (finish.background, finish.eyes) == ("keep", "keep")
 
 
 def test_a_row_of_columns_is_a_recipe_with_traits():
     row = {"subject": "lady", "hair": "red, curly", "eyes": "green", "background": "teal", "wear": "gold crown"}
-    assert Recipe.from_dict(row | {"seed": 1}) == Recipe(traits=TRAITS, seed=1)
-    clear = Recipe.from_dict({"subject": "lady", "hair": "red", "background": "transparent", "seed": 1})
-    assert (clear.background, clear.prompt) == ("transparent", "portrait of bespoke punk lady, red hair")
-    plain = Recipe.from_dict({"prompt": "lady", "background": "teal", "eyes": "blue", "seed": 1})
-    assert (plain.traits, plain.background, plain.eyes) == (None, "teal", "blue")
-    with pytest.raises(RecipeError, match=r"traits\.subject: nothing is given"):
-        Recipe.from_dict({"hair": "red"})
+    assert divide({**row, "seed": 1}) == divide({"traits": TRAITS, "seed": 1})
+    recipe, clear = divide({"subject": "lady", "hair": "red", "background": "transparent", "seed": 1})
+    assert (clear.background, recipe.prompt) == ("transparent", "portrait of bespoke punk lady, red hair")
+    recipe, plain = divide({"prompt": "lady", "background": "teal", "eyes": "blue", "seed": 1})
+    assert (recipe.traits, plain.background, plain.eyes) == (None, "#148a8c", "blue")
+    with pytest.raises(RecipeError, match=r"traits\.subject: missing; use lady or lad"):
+        divide({"hair": "red"})
     with pytest.raises(RecipeError, match="traits: 3 is not allowed; use an object such as"):
-        Recipe.from_dict({"traits": 3})
+        divide({"traits": 3})
 
 
 def test_a_seed_that_varies_goes_to_the_other_seed_and_stays_noise():
@@ -113,7 +108,7 @@ def test_variations_of_one_seed_are_painted_and_named(tmp_path: Path, capsys: py
     assert main(again) == 0
     assert (tmp_path / "9.png").read_bytes() == (tmp_path / "punk-7-9.png").read_bytes()
     with pytest.raises(RecipeError, match=r"vary: 0\.2 is not allowed; a painting that starts from a picture"):
-        recipe(vary=0.2, image="0" * 64)
+        recipe(vary=0.2, image_sha256="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -125,15 +120,15 @@ def test_variations_of_one_seed_are_painted_and_named(tmp_path: Path, capsys: py
         ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}),
     ],
 )
-def test_steering_changes_the_background_of_what_is_predicted(studio: Studio, kind: str, settings: dict[str, Any]):
-    """A model that predicts known latents exactly: the sampler must see the colour around, and the middle unchanged."""
-    pipeline = studio.painter("tiny")._pipeline
-    pipeline.scheduler = scheduler = getattr(diffusers, kind).from_config(
-        pipeline.scheduler.config, **settings, timestep_spacing="trailing", clip_sample=False
+def test_steering_changes_the_background_of_what_is_predicted(pipeline: Pipeline, kind: str, settings: dict[str, Any]):
+    """A model that predicts known latents exactly: the sampler must see the color around, and the middle unchanged."""
+    model = pipeline.painter("tiny")._pipeline
+    model.scheduler = scheduler = getattr(diffusers, kind).from_config(
+        model.scheduler.config, **settings, timestep_spacing="trailing", clip_sample=False
     )
     scheduler.set_timesteps(4)
-    flat = recipe(background="#ff00ff", steer=1.0)
-    steer(pipeline, [flat, flat.replace(background="keep")])
+    flat = recipe(steer_color="#ff00ff", steer=1.0)
+    steer(model, [flat, flat.replace(steer_color=None)])
     known = torch.zeros(2, 4, 24, 24)
     known[:, :, 8:, 6:18] = 3.0
     noise = torch.randn(2, 4, 24, 24, generator=torch.Generator().manual_seed(3))
@@ -151,13 +146,13 @@ def test_steering_changes_the_background_of_what_is_predicted(studio: Studio, ki
     assert torch.allclose(seen[0, :, :8], target.expand(4, 8, 24), atol=2e-2)
     with torch.inference_mode():
         color = torch.tensor([1.0, -1.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 192, 192)
-        latents = pipeline.vae.encode(color).latent_dist.mean.mean((2, 3)) * pipeline.vae.config.scaling_factor
+        latents = model.vae.encode(color).latent_dist.mean.mean((2, 3)) * model.vae.config.scaling_factor
     assert torch.allclose(target.flatten(), latents[0], atol=5e-2)
 
 
-def test_a_steered_picture_is_its_own_in_every_batch(studio: Studio):
-    four = [recipe(steer=1.0, background=name, seed=seed) for seed, name in enumerate(("teal", "red", "keep", "teal"))]
-    painter = studio.painter("tiny")
+def test_a_steered_picture_is_its_own_in_every_batch(pipeline: Pipeline):
+    four = [recipe(steer=1.0, steer_color=name, seed=seed) for seed, name in enumerate(("teal", "red", None, "teal"))]
+    painter = pipeline.painter("tiny")
     together = list(painter.paint(four, ["lady"] * 4).images)
     for one, image in zip(four, together, strict=True):
         alone = next(iter(painter.paint([one], ["lady"]).images))
@@ -170,43 +165,61 @@ def test_a_steered_picture_is_its_own_in_every_batch(studio: Studio):
 
 def test_eyes_are_given_where_they_are_found_and_a_warning_where_not():
     portrait = draw(sample(np.random.default_rng([31, 5])), np.random.default_rng(5))
-    painting = restore_input(portrait.cells)
+    painting = enlarged(portrait.cells)
     for name in ("brown", "green"):
-        art, warnings = restore(painting, recipe(eyes=name))
-        kept, _ = restore(painting, recipe())
-        changed = (art.cells != kept.cells).any(-1)
+        punk, kept = painting.finish(Finish(eyes=name)), painting.finish()
+        changed = (punk.art.cells != kept.art.cells).any(-1)
         irises = portrait.masks["left eye"] | portrait.masks["right eye"]
-        assert warnings == []
+        assert punk.warnings == ()
         assert not changed[~irises].any()
         assert changed.any() == (portrait.traits.eyes != name)
-        assert {tuple(row) for row in art.palette.tolist()} == {tuple(c) for c in art.cells.reshape(-1, 3).tolist()}
+        assert {tuple(row) for row in punk.art.palette.tolist()} == {
+            tuple(color) for color in punk.art.cells.reshape(-1, 3).tolist()
+        }
     few = "#000000,#ffffff,#f2ccb3,#b02020,#b06020,#204080"
-    art, warnings = restore(painting, recipe(eyes="blue", palette=few))
-    assert warnings == []
-    assert {tuple(c) for c in art.cells[irises].tolist()} >= {(0x20, 0x40, 0x80)}
-    assert set(art.hexes) <= set(few.split(","))
-    art, warnings = restore(painting, recipe(eyes="green", palette=few))
-    assert warnings == ["eyes: the palette has no colour that could become green; they stay as painted"]
-    assert set(art.hexes) <= set(few.split(","))
-    blank = restore_input(np.full((24, 24, 3), 90, np.uint8))
-    art, warnings = restore(blank, recipe(eyes="brown"))
-    assert warnings == ["eyes: no two were found for sure that could become brown; they stay as painted"]
-    assert (art.cells == 90).all()
+    punk = painting.finish(Finish(eyes="blue", palette=few))
+    assert punk.warnings == ()
+    assert {tuple(color) for color in punk.art.cells[irises].tolist()} >= {(0x20, 0x40, 0x80)}
+    assert set(punk.art.hexes) <= set(few.split(","))
+    punk = painting.finish(Finish(eyes="green", palette=few))
+    assert punk.warnings == ("eyes: the palette has no green for eyes; left as painted",)
+    assert set(punk.art.hexes) <= set(few.split(","))
+    punk = enlarged(np.full((24, 24, 3), 90, np.uint8)).finish(Finish(eyes="brown"))
+    assert punk.warnings[1:] == ("eyes: could not locate both eyes; left as painted",)
+    assert (punk.art.cells == 90).all()
 
 
-def restore_input(cells: np.ndarray) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST)
+def enlarged(cells: np.ndarray) -> Painting:
+    return Painting(image=Image.fromarray(cells).resize((512, 512), Image.Resampling.NEAREST))
 
 
-def test_warnings_say_what_may_not_be_as_asked(studio: Studio):
-    odd = studio.generate(recipe(prompt="a cat", traits={"subject": "lad", "hair": "blond"}, steer=0.5))
-    assert odd.warnings == (
-        "traits.hair: the training knows no 'blond'; did you mean 'blonde'?",
-        "prompt: it has the last word, and does not say the traits as they are given",
-        "steer: with the background 'keep' there is no colour to go to",
-    )
+def test_warnings_say_what_may_not_be_as_asked():
+    odd = generate(recipe(prompt="a cat", traits={"subject": "lad", "hair": "blond"}, steer=0.5))
+    *said, grid = odd.warnings
+    assert said == [
+        "traits.hair: 'blond' is not in the training captions; did you mean 'blonde'?",
+        "prompt: overrides the traits, and does not describe them as given",
+        "steer: has no effect without steer_color or a background color",
+    ]
+    assert grid == f"grid: the painting has no clear 24x24 grid (confidence {odd.art.confidence:.2f})"
+
+
+def test_finishing_is_pure_and_paints_nothing():
+    painting = Painting(recipe=recipe(), image=damaged(3))
+    first = painting.finish(Finish(background="lime", eyes="blue", colors=9, output_size=96))
+    assert first.image.size == (96, 96)
+    again = finish(finish(first), first.finish)
+    assert again.painting is painting
+    assert (again.art.cells == first.art.cells).all()
+    assert again.warnings == first.warnings
+    assert (painting.finish().art.cells == snap(damaged(3)).cells).all()
+
+
+def test_what_cannot_be_finished_is_not_painted():
+    with pytest.raises(RecipeError, match="palette: 'prompt' is not allowed; there is no hex code"):
+        generate(recipe(variant="sd15-perfect"), Finish(palette="prompt"))  # whose weights are not here
+    with pytest.raises(ImageError, match="the painting was not kept"):
+        Painting(restored=Painting(image=damaged(1)).cells).finish().save_painting(Path("painting.png"))
 
 
 def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -214,21 +227,23 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     words = ["--lady", "--hair", "red, curly", "--eyes", "green", "--background", "teal", "--wear", "gold crwn"]
     assert main(["generate", "--variant", "tiny", *words, "--seed", "1", "-o", str(first)]) == 0
     said = capsys.readouterr().err
-    assert "punks: a.png: traits.wear: the training knows no 'gold crwn'; did you mean 'gold crown'?" in said
-    made = read_recipe(first)
+    warning = "punks: traits.wear: 'gold crwn' is not in the training captions; did you mean 'gold crown'?\n"
+    assert said.count(warning) == 1
+    assert "punks: a.png: grid: the painting has no clear 24x24 grid (confidence 0." in said
+    made, finish = request_in(first)
     assert made.prompt == CAPTION.replace("crown", "crwn")
-    assert (made.background, made.eyes) == ("#148a8c", "green")
+    assert (finish.background, finish.eyes) == ("#148a8c", "green")
     changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara"]
     assert main(["generate", "--recipe", str(first), *changes, "-o", str(second)]) == 0
-    changed = read_recipe(second)
-    assert changed.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
-    assert (changed.background, changed.eyes) == ("solid", "brown")
+    other, finish = request_in(second)
+    assert other.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
+    assert (finish.background, finish.eyes) == ("solid", "brown")
     assert main(["generate", "--recipe", str(first), "--background", "lime", "-o", str(tmp_path / "c.png")]) == 0
-    alone = read_recipe(tmp_path / "c.png")
-    assert alone == made.replace(background="lime")  # the same painting, on another background
+    alone, finish = request_in(tmp_path / "c.png")
+    assert (alone, finish.background) == (made, "#00ff00")  # the same painting, on another background
     capsys.readouterr()
     assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2
-    assert "traits.subject: nothing is given; use lady or lad" in capsys.readouterr().err
+    assert "traits.subject: missing; use lady or lad" in capsys.readouterr().err
     assert main(["traits", "--json"]) == 0
     assert "golden hoop earrings" in json.loads(capsys.readouterr().out)["wear"]
     assert main(["traits"]) == 0

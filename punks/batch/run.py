@@ -14,7 +14,7 @@ from punks.batch.shared_palette import share_palette, twins
 from punks.errors import BatchError, PunkError
 from punks.finish import Finish
 from punks.recipe import seed_after
-from punks.request import divide, upgraded
+from punks.request import FINISH, divide, upgraded
 
 WAITING = 16  # outcomes that wait for the disk, before the painters do
 SEEDS = 20  # that a row tries until its punk is unlike all others
@@ -120,25 +120,27 @@ def finish_folder(folder: Path, change: Callable[[Finish], Finish], advance: Cal
     with opened(folder) as at:
         for entry in list(entries(folder)):
             if entry["status"] == "done":
-                recipe, finish = divide(upgraded({**entry["recipe"], **entry.get("asked", {})}))
-                job = Job(number=entry["job"], recipe=recipe, finish=change(finish).of(recipe))
-                _finish(at, job, count)
+                recipe, finish = divide(upgraded(entry["recipe"]))
+                asked = entry.get("asked", {})
+                _finish(at, Job(number=entry["job"], recipe=recipe, finish=change(finish), asked=asked), count)
     return tally
 
 
 def _finish(at: Folder, job: Job, count: Callable[[Job, str, str], None]) -> None:
-    """Finishes a painted job anew, with the seed that it was painted with."""
+    """Finishes a painted job anew, with the seed that it was painted with; where that fails its files stay."""
     entry = at.manifest.last(job.name)
     if entry is None:
         raise ValueError(job.name)
     job = as_painted(job, entry)
+    row = {name: value for name, value in job.asked.items() if name in FINISH}
     try:
-        punk = at.punk(entry).painting.finish(job.finish)
+        painting = at.punk(entry).painting
+        punk = painting.finish(job.finish)
+        own = painting.finish(replace(job.finish, **row)).art if row else None
     except PunkError as error:
-        at.keep(Outcome(job=job, error=str(error)))
         count(job, "failed", str(error))
     else:
-        at.keep(Outcome(job=job, punk=punk), entry)
+        at.keep(Outcome(job=replace(job, finish=punk.finish), punk=punk), entry, own)
         count(job, "finished", "")
 
 

@@ -98,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
 def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     """What is to be painted. On this machine the weights of the first row have to be there."""
     values = given(args, [name for name in FIELDS if name not in ("prompt", "seed")])
+    if Path(values.get("traits", "")).suffix.lower() == ".toml":
+        args.parser.error("--traits FILE is called --collection FILE now")
     if sum(one is not None for one in (args.jobs, args.prompt, args.collection)) != 1:
         args.parser.error("name a file of JOBS, or give --prompt or --collection")
     if args.jobs and args.count is not None:

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from punks.files.pictures import find_pictures
 
     files = find_pictures(args.files)
+    if len(files) > 1 and getattr(args, "painting", None):
+        args.parser.error("--painting is of one picture; name that picture alone")
     targets = _targets(args, files)
     require_writable(next(iter(targets.values())).parent)
     failures: list[str] = []
@@ -99,11 +101,14 @@ def _opened(
             punk = open_punk(path, getattr(args, "painting", None), args.frame)
             if punk.recipe is None and not punk.art.has_grid:
                 raise ImageError(f"{path}: no 24x24 grid found (confidence {punk.art.confidence:.2f}); nothing written")
-            yield punk.painting.finish(dataclasses.replace(punk.finish, **changes))
-        except RecipeError:
-            raise  # the options are wrong, not the file
         except PunkError as error:
             failures.append(str(error))
+            continue
+        finish = dataclasses.replace(punk.finish, **changes)  # where this fails, the options are wrong
+        try:
+            yield punk.painting.finish(finish)
+        except PunkError as error:
+            failures.append(f"{path}: {error}")
 
 
 def _shared(
@@ -122,14 +127,16 @@ def _shared(
 
 def _targets(args: argparse.Namespace, files: list[Path]) -> dict[Path, Path]:
     """Where each picture goes. Raises RecipeError where two would be one, or one exists."""
+    from punks.files.formats import SUFFIXES as PICTURES
+
     output: Path | None = args.output
     if output is None:
-        return {path: free_path(path.with_name(f"{path.stem}-finished.png")) for path in files}
-    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        targets = {path: free_path(path.with_name(f"{path.stem}-finished.png")) for path in files}
+    elif output.suffix.lower() in SUFFIXES and not output.is_dir():
         if len(files) > 1:
             raise RecipeError("output", str(output), f"name a folder for {len(files)} pictures")
         targets = {files[0]: output}
-    elif output.exists() and not output.is_dir():
+    elif not output.is_dir() and (output.exists() or output.suffix.lower() in PICTURES):
         raise RecipeError("output", str(output), f"use a name that ends in {', '.join(SUFFIXES)}, or a folder")
     else:
         targets = {path: output / f"{path.stem}.png" for path in files}
@@ -148,6 +155,10 @@ def _batch(args: argparse.Namespace, folder: Path, changes: dict[str, Any]) -> i
     """Finishes the punks of a batch anew, where they lie."""
     if args.output is not None:
         raise RecipeError("output", str(args.output), "a batch is finished in its own folder; copy the folder first")
+    if args.shared_palette:
+        args.parser.error("--shared-palette of a batch is found by `punks batch`; run that again with the option")
+    if args.painting or args.json:
+        args.parser.error("--painting and --json are for pictures; this is the folder of a batch")
     if not changes:
         args.parser.error("say what to change, for example --background lime")
     from tqdm import tqdm

@@ -56,7 +56,7 @@ def finish_cells(cells: Cells, finish: Finish, palette: Palette | None) -> tuple
             art = PixelArt(cells=painted, background=art.background, confidence=art.confidence, drift=art.drift)
         sure = changed is not None and palette is None
         if not sure and ((eyes := read(art).eyes) is None or eyes.name != finish.eyes):
-            why = "both eyes could not be located" if changed is None else f"the palette has no {finish.eyes} for eyes"
+            why = "could not locate both eyes" if changed is None else f"the palette has no {finish.eyes} for eyes"
             warnings.append(f"eyes: {why}; left as painted")
     return art, warnings
 

@@ -11,6 +11,7 @@ from punks.batch.manifest import NAME, Manifest, entries
 from punks.cli import main
 from punks.errors import BatchError, RecipeError
 from punks.files.init_image import picture_hash
+from punks.finish import Finish
 from punks.recipe import MAX_SEED, Recipe
 
 
@@ -25,25 +26,24 @@ def test_a_cell_becomes_what_its_field_holds_and_an_empty_one_takes_the_default(
         '"lady, red hair",12,,no,"#fff,#000",',
         "lad,,5,,,9",
     ]
-    one, two = read_jobs(
-        written(tmp_path / "a.csv", "\n".join(rows)), {"variant": "tiny", "guidance_scale": 3}, seed=40
-    )
+    path = written(tmp_path / "a.csv", "\n".join(rows))
+    one, two = read_jobs(path, {"variant": "tiny", "guidance_scale": 3}, seed=40)
     assert one.recipe == Recipe(
         prompt="lady, red hair",
         num_inference_steps=12,
         guidance_scale=3,
         template=False,
-        palette="#fff,#000",
         seed=40,
         variant="tiny",
     )
+    assert (one.finish, two.finish) == (Finish(palette="#fff,#000").of(one.recipe), Finish().of(two.recipe))
     assert two.recipe == Recipe(prompt="lad", guidance_scale=5, seed=9, variant="tiny")
     assert (one.name, two.name) == ("000001", "000002")
 
 
 def test_jsonl_says_the_same_as_csv(tmp_path: Path):
-    line = {"prompt": "lady, red hair", "seed": None, "template": False, "lora_scale": 0.5}
-    csv = 'prompt,seed,template,lora_scale\n"lady, red hair",,false,0.5\n\nlad,,,\n'
+    line = {"prompt": "lady, red hair", "seed": None, "template": False, "lora_scale": 0.5, "steps": 3, "size": 48}
+    csv = 'prompt,seed,template,lora_scale,steps,size\n"lady, red hair",,false,0.5,3,48.0\n\nlad,,,,,\n'
     given = {"variant": "tiny"}
     first = list(read_jobs(written(tmp_path / "a.jsonl", json.dumps(line) + '\n\n{"prompt": "lad"}\n'), given))
     assert first == list(read_jobs(written(tmp_path / "a.csv", csv), given))
@@ -60,6 +60,22 @@ def test_traits_may_be_columns(tmp_path: Path):
     assert "red curly hair" in job.recipe.prompt
     assert job.recipe.traits
     assert job.recipe.traits.wear == ("gold crown", "glasses")
+    assert (job.finish.background, job.finish.eyes) == ("#3468dc", "green")
+
+
+def test_a_background_is_the_same_color_alone_and_beside_traits(tmp_path: Path):
+    rows = "prompt,subject,background\nlady,,teal\n,lady,teal\nlady,,dark blue\n,lady,dark blue\n"
+    jobs = list(read_jobs(written(tmp_path / "a.csv", rows), {"variant": "tiny"}))
+    assert [job.finish.background for job in jobs] == ["#148a8c", "#148a8c", "#182060", "#182060"]
+
+
+def test_an_option_stands_where_a_row_says_nothing_under_either_name(tmp_path: Path):
+    rows = "prompt,steps,colours\nlady,,\nlad,7,9\n"
+    one, two = read_jobs(written(tmp_path / "a.csv", rows), {"num_inference_steps": 5, "colors": 4, "variant": "tiny"})
+    assert one.recipe
+    assert two.recipe
+    assert (one.recipe.num_inference_steps, two.recipe.num_inference_steps) == (5, 7)
+    assert (one.finish.colors, two.finish.colors) == (4, 9)
 
 
 def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
@@ -70,15 +86,16 @@ def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "promt,seed\nlady,1\n", "column: 'promt' is not allowed; did you mean prompt?"),
-        ("a.csv", "prompt,steps\nlady,1\n", "did you mean num_inference_steps?"),
-        ("a.jsonl", '{"prompt": "x", "colour": 3}\n', "did you mean colors?"),
+        ("a.csv", "promt,seed\nlady,1\n", "unknown column 'promt'; did you mean prompt? columns are prompt, traits, "),
+        ("a.csv", "prompt,step\nlady,1\n", "unknown column 'step'; did you mean steps?"),
+        ("a.csv", "prompt,steps,num_inference_steps\nlady,1,2\n", "duplicate column 'num_inference_steps'"),
+        ("a.jsonl", '{"prompt": "x", "color": 3}\n', "unknown column 'color'; did you mean colors?"),
         ("a.txt", "lady\n", "give a .csv or .jsonl file"),
-        ("a.csv", "prompt\n", "there is no row in it"),
-        ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "column: 'prompt' is not allowed; two columns have this name"),
+        ("a.csv", "prompt\n", "no rows"),
+        ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "duplicate column 'prompt'"),
         ("a.csv", "\nprompt\nlady\n", "its first line is empty; begin with the names of the columns"),
         ("a.csv", 'prompt,seed\n"lady, red hair,1\nlad,2\n', "the row that begins in line 2 cannot be read as CSV"),
-        ("a.jsonl", "\n\n", "there is no row in it"),
+        ("a.jsonl", "\n\n", "no rows"),
         ("none/a.csv", None, "cannot be read"),
     ],
 )
@@ -97,10 +114,14 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, t
         ('"seed": -1', "seed: -1"),
         ('"sead": 1', "did you mean seed?"),
         ('"image": "absent.png"', "absent.png: cannot be read"),
-        ('"negative_prompt": "\\ud800"', "characters that no text may hold"),
+        ('"negative_prompt": "\\ud800"', "remove the characters that are not valid text"),
         ('"prompt": ', "it is not JSON"),
-        ('"seed": 1, "seed": 2', "row: 'seed' is not allowed; two values have this name; leave one out"),
-        ('"traits": {"hair": "red", "hair": "blue"}', "row: 'hair' is not allowed; two values have this name"),
+        ('"seed": 1, "seed": 2', "duplicate field 'seed'; leave one out"),
+        (
+            '"steps": 1, "num_inference_steps": 2',
+            "duplicate field 'num_inference_steps'; leave one out",
+        ),
+        ('"traits": {"hair": "red", "hair": "blue"}', "duplicate field 'hair'; leave one out"),
     ],
 )
 def test_a_row_that_is_wrong_says_so_and_the_others_are_fine(tmp_path: Path, row: str, words: str):
@@ -119,7 +140,7 @@ def test_csv_rows_that_are_wrong(tmp_path: Path):
     errors = [job.error for job in read_jobs(tmp_path / "a.csv", {"variant": "tiny"})]
     assert "more cells than there are columns; quote a text with commas" in errors[0]
     assert "template: 'maybe'" in errors[1]
-    assert "characters that no text may hold" in errors[2]
+    assert "remove the characters that are not valid text" in errors[2]
     assert errors[3] == ""
 
 
@@ -135,7 +156,7 @@ def test_a_row_may_start_from_a_picture_beside_the_file(tmp_path: Path):
     (tmp_path / "start.png").write_bytes(picture.read_bytes())
     (job,) = read_jobs(written(tmp_path / "a.csv", "prompt,image\nlady,start.png\n"), {"variant": "tiny"})
     assert job.recipe
-    assert job.recipe.image == picture_hash(picture)
+    assert job.recipe.image_sha256 == picture_hash(picture)
     assert job.image == tmp_path / "start.png"
 
 
@@ -198,17 +219,20 @@ def test_a_damaged_manifest_is_named_with_its_line(tmp_path: Path):
     [
         (["--prompt", "lady", "--on", "mars"], "on: 'mars' is not allowed"),
         (["--prompt", "lady", "--workers", "0"], "workers: 0"),
-        (["--prompt", "lady", "--palette-lock", "1"], "palette-lock: 1"),
+        (["--prompt", "lady", "--shared-palette", "1"], "shared-palette: 1 is not allowed; use a whole number from 2"),
+        (["--prompt", "lady", "--palette-lock"], "--palette-lock is called --shared-palette now"),
+        (["--traits", "night.toml"], "--traits FILE is called --collection FILE now"),
+        (["--prompt", "lady", "--background", "blau"], "background: 'blau' is not allowed; use keep, solid,"),
         (["--prompt", "lady", "--on", "replicate:punks"], "use replicate:OWNER/MODEL"),
         (["--prompt", "lady", "--on", "replicate:a/b"], "set REPLICATE_API_TOKEN"),
         (["--prompt", "lady", "--on", "http://127.0.0.1:9"], "no server answers there"),
         (["--prompt", "lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
         (["absent.csv"], "absent.csv: cannot be read"),
-        ([], "name a file of jobs, or give a --prompt"),
-        (["a.csv", "--count", "3"], "--count goes with --prompt"),
-        (["a.csv", "--prompt", "lady"], "name a file of jobs, or give a --prompt"),
-        (["--traits", "absent.toml"], "absent.toml: cannot be read"),
-        (["--prompt", "lady", "--on", "http://127.0.0.1:x"], "it is no address"),
+        ([], "name a file of JOBS, or give --prompt or --collection"),
+        (["a.csv", "--count", "3"], "--count needs --prompt or --collection"),
+        (["a.csv", "--prompt", "lady"], "name a file of JOBS, or give --prompt or --collection"),
+        (["--collection", "absent.toml"], "absent.toml: cannot be read"),
+        (["--prompt", "lady", "--on", "http://127.0.0.1:x"], "not an address"),
     ],
 )
 def test_calls_that_are_refused_before_anything_is_painted(
@@ -227,4 +251,7 @@ def test_calls_that_are_refused_before_anything_is_painted(
 
 def test_recipes_of_python_are_jobs():
     recipes = [Recipe(prompt="lady", seed=seed) for seed in range(3)]
-    assert [job.recipe for job in jobs_of(recipes)] == recipes
+    finish = Finish(background="teal")
+    assert [(job.number, job.recipe) for job in jobs_of(recipes)] == list(enumerate(recipes, 1))
+    assert {job.finish for job in jobs_of(recipes)} == {Finish(background="keep", eyes="keep")}
+    assert {job.finish for job in jobs_of(recipes, finish)} == {Finish(background="teal", eyes="keep")}

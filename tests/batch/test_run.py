@@ -24,11 +24,11 @@ from punks.batch.manifest import NAME, entries
 from punks.batch.places.local import Local
 from punks.batch.run import run
 from punks.errors import BatchError
-from punks.files.palettes import parse_palette
-from punks.files.png import read_recipe
-from punks.generate import Studio
+from punks.generate import generate
+from punks.palette import Palette
 from punks.recipe import Recipe
 from tests.support.batches import PATIENCE, batch, facts, lines, pictures, start, until
+from tests.support.drawn import request_in
 
 ROWS = 24
 
@@ -110,7 +110,7 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
     assert lines(folder) < ROWS
     ended = batch(rows, "--workers", "2", folder, weights=tiny_weights)
     assert ended.returncode == 1, ended.stderr
-    assert f"{ROWS - int(ended.stdout.split()[1])} there already" in ended.stdout
+    assert f"{ROWS - int(ended.stdout.split()[1])} kept" in ended.stdout
     assert pictures(folder) == pictures(undisturbed)
     assert facts(folder) == facts(undisturbed)
 
@@ -128,7 +128,7 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     changed = tmp_path / "jobs.csv"
     changed.write_text(rows.read_text().replace("background 9", "orange solid background").replace("lad,x", "lad,31"))
     ended = batch(changed, folder, weights=tiny_weights)
-    assert f"4 painted, {ROWS - 3} there already, 1 failed" in ended.stdout
+    assert f"4 painted, {ROWS - 3} kept, 1 failed" in ended.stdout
     new = [json.loads(line) for line in (folder / NAME).read_bytes().splitlines()[before:]]
     assert sorted(entry["job"] for entry in new) == [3, 4, 10, ROWS + 1, ROWS + 2]
     assert [one["status"] for one in facts(folder)] == ["done"] * (ROWS + 1) + ["failed"]
@@ -136,8 +136,13 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     assert {name for name in now if now[name] != was.get(name)} == {
         f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", f"{ROWS + 1:06d}")
     }
-    # nothing is left to do, so nothing is loaded; what is asked for in addition is
-    assert f"{ROWS + 1} there already, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
+    assert f"{ROWS + 1} kept, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
+    # an option of the finish that applies to all rows paints none of them
+    was = pictures(folder)
+    ended = batch(changed, "--background", "teal", folder, weights=tiny_weights)
+    assert f"{ROWS + 1} finished, 1 failed" in ended.stdout
+    now = pictures(folder)
+    assert {name for name in now if now[name] == was[name]} == set()
 
 
 @pytest.fixture
@@ -151,7 +156,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
-    """Twins get other seeds, the first ones of theirs that no row before has; then all share six colours."""
+    """Twins get other seeds, the first ones of theirs that no row before has; then all share six colors."""
     folder, jobs = tmp_path / "out", tmp_path / "jobs.csv"
     jobs.write_text("prompt,seed,background\nlady,1,keep\nlad,2,transparent\nlady,1,keep\nlady,1,keep\nlad,3,keep\n")
     assert batch(jobs, "--unique", folder, weights=tiny_weights).returncode == 0
@@ -161,8 +166,8 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     assert len({one["cells"] for one in found}) == 5
     before = pictures(folder)
 
-    locked = ("--unique", "--palette-lock", "6")
-    assert "5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
+    shared = ("--unique", "--shared-palette", "6")
+    assert "5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
     painted, found = found, facts(folder)
     # punks are told apart as they were painted, before and after
     assert [one["cells"] for one in found] == [one["cells"] for one in painted]
@@ -171,25 +176,21 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     for one in found:
         assert one["recipe"]["palette"] == palette
         assert set(one["palette"]) <= set(palette.split(","))
-        assert (folder / one["files"]["unlocked"]).read_bytes() == before[one["files"]["pixels"]]
-        # the picture carries the recipe that paints it in these colours
-        recipe = read_recipe(folder / one["files"]["image"])
+        # the picture carries the request that paints it in these colors
+        request = request_in(folder / one["files"]["image"])
         with Image.open(folder / one["files"]["pixels"]) as picture:
-            assert (np.asarray(picture) == Studio().generate(recipe).art.cells).all()
-    assert {tuple(row) for row in parse_palette(palette.split(",")).tolist()} <= {
-        color for one in before.values() for color in _colors(one)
-    }
+            assert (np.asarray(picture) == generate(*request).art.cells).all()
+    assert set(Palette.parse(palette).colors) <= {color for one in before.values() for color in _colors(one)}
     # a punk more: the palette is found anew, from the punks as they were painted
     jobs.write_text(f"{jobs.read_text()}lady,8,keep\n")
-    assert "1 painted, 5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
+    assert "1 painted, 5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
     other = tmp_path / "other"
-    assert batch(jobs, *locked, other, weights=tiny_weights).returncode == 0
+    assert batch(jobs, *shared, other, weights=tiny_weights).returncode == 0
     assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
-    # without the lock each is again as it was painted, and nothing is painted for it
-    assert "6 there already" in batch(jobs, "--unique", folder, weights=tiny_weights).stdout
+    # without the option each is again as it was painted, and nothing is painted for it
+    assert "6 finished" in batch(jobs, "--unique", folder, weights=tiny_weights).stdout
     assert facts(folder)[:5] == painted
     assert before.items() <= pictures(folder).items()
-    assert not list((folder / "unlocked").iterdir())
 
 
 def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path, tmp_path: Path):
@@ -197,7 +198,7 @@ def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path
     jobs.write_text("prompt\nlad\n")
     before = (pictures(folder), facts(folder))
     refused = batch(jobs, folder, weights=tiny_weights)
-    way = "it holds another batch; name another folder, or --overwrite to paint over its punks"
+    way = "it holds another batch; use another folder, or --overwrite to paint over its punks"
     assert (refused.returncode, refused.stderr) == (1, f"punks: {folder}: {way}\n")
     assert (pictures(folder), facts(folder)) == before
     assert "1 painted" in batch(jobs, "--overwrite", folder, weights=tiny_weights).stdout

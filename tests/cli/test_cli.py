@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
@@ -14,12 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from punks import Recipe
 from punks.cli import main
-from punks.errors import ImageError, RecipeError
-from punks.files.png import read_recipe, write_png
+from punks.errors import ImageError
+from punks.files.png import RECIPE, write_png
+from punks.request import flat
 from punks.snap.art import edges
 from tests.support import ROOT
+from tests.support.drawn import exact, request_in
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def punks(*args: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_prompt_becomes_a_png_that_is_a_24x24_picture(capsys: pytest.CaptureFixture[str]):
     assert paint("lady, red hair", "--seed", "7", "-o", "punk.png") == 0
-    said = capsys.readouterr().out
+    said, warned = capsys.readouterr()
     with Image.open("punk.png") as image:
         pixels = np.asarray(image)
     assert pixels.shape == (1024, 1024, 3)
@@ -45,9 +48,33 @@ def test_a_prompt_becomes_a_png_that_is_a_24x24_picture(capsys: pytest.CaptureFi
     assert borders.tolist() == [round(i * 1024 / 24) for i in range(25)]
     cells = pixels[borders[:-1]][:, borders[:-1]]
     assert (cells.repeat(np.diff(borders), 0).repeat(np.diff(borders), 1) == pixels).all()
-    assert "punk.png" in said
-    assert "seed 7" in said
-    assert f"{len(np.unique(cells.reshape(-1, 3), axis=0))} colours: #" in said
+    colors = len(np.unique(cells.reshape(-1, 3), axis=0))
+    assert re.fullmatch(rf"punk\.png  seed 7  \d+\.\d s  {colors} colors\n", said)
+    assert re.fullmatch(
+        r"punks: punk\.png: grid: the painting has no clear 24x24 grid \(confidence 0\.\d\d\)\n", warned
+    )
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"NO_COLOR": ""}, {"TERM": "dumb"}])
+def test_a_terminal_shows_the_palette_as_swatches(environment: dict[str, str]):
+    exact(1).save("a.png")
+    command = [sys.executable, "-m", "punks", "snap", "a.png", "-o", "b.png"]
+    plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
+    ours, theirs = pty.openpty()
+    subprocess.run(command, stdout=theirs, env=plain | environment, timeout=60, check=True)
+    os.close(theirs)
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    with Image.open("b.png") as image:
+        colors = [color for _, color in image.getcolors()]
+    swatches = re.findall(r"\x1b\[48;2;(\d+);(\d+);(\d+)m \x1b\[0m", said)
+    assert f"  {len(colors)} colors" in said
+    if any(environment.values()):
+        assert "\x1b" not in said
+    else:
+        assert {tuple(map(int, one)) for one in swatches} <= set(colors)
+        assert len(set(swatches)) == len(swatches) == min(32, len(colors))
+        assert ("..." in said) == (len(colors) > 32)
 
 
 @pytest.mark.parametrize("size", [24, 25, 512, 1000, 2048])
@@ -66,11 +93,14 @@ def test_a_png_repaints_itself_cell_for_cell(capsys: pytest.CaptureFixture[str])
     assert main(["generate", "--recipe", "a.png", "-o", "b.png"]) == 0
     with Image.open("a.png") as a, Image.open("b.png") as b:
         assert a.tobytes() == b.tobytes()
-    assert read_recipe(Path("a.png")) == read_recipe(Path("b.png"))
+    assert request_in(Path("a.png")) == request_in(Path("b.png"))
     capsys.readouterr()
     assert main(["generate", "--recipe", "a.png", "-o", "c.png", "--epoch", "2", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["recipe"] == json.loads(read_recipe(Path("a.png")).replace(epoch=2).to_json())
+    recipe, finish = request_in(Path("a.png"))
+    assert facts["recipe"] == json.loads(json.dumps(flat(recipe.replace(epoch=2), finish)))
+    assert facts["prompt"] == recipe.painted_prompt
+    assert [one.partition(":")[0] for one in facts["warnings"]] == ["grid"]
     Path("recipe.json").write_text("\ufeff" + json.dumps(facts["recipe"]), "utf-8")  # as Windows' editors begin a file
     assert main(["generate", "--recipe", "recipe.json", "-o", "d.png"]) == 0
     assert Path("c.png").read_bytes() == Path("d.png").read_bytes()
@@ -100,18 +130,20 @@ def test_a_name_of_our_own_never_replaces_a_file():
     [
         ([], "say what to paint"),
         (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a whole number from 0 to 4294967295"),
-        (["lady", "--seed", "one"], "invalid int value: 'one'"),
+        (["lady", "--seed", "one"], "argument --seed: 'one' is not allowed; use a whole number from 0 to 4294967295"),
+        (["lady", "--guidance", "7,5"], "'7,5' is not allowed; write 7.5 with a decimal point"),
         (["lady", "--steps", "101"], "num_inference_steps: 101 is not allowed; use a whole number from 1 to 100"),
         (["lady", "--num-outputs", "0"], "num_outputs: 0 is not allowed"),
-        (["lady", "--variant", "sd16"], "invalid choice: 'sd16'"),
-        (["lady", "--sede", "1"], "unrecognized arguments: --sede 1; did you mean --seed?"),
-        (["lady", "--xyzzy"], "unrecognized arguments: --xyzzy\n"),
+        (["lady", "--variant", "sd16"], "variant: 'sd16' is not allowed; choose one of sd15-perfect, "),
+        (["lady", "--scheduler", "dpm"], "scheduler: 'dpm' is not allowed; choose one of default, pndm, "),
+        (["lady", "--sede", "1"], "unknown option --sede; did you mean --seed?\n"),
+        (["lady", "--xyzzy"], "unknown option --xyzzy\n"),
         (["lady", "--palette", "prompt"], "palette: 'prompt' is not allowed"),
         (["lady", "--palette", "#12"], "palette: '#12' is not allowed"),
         (["lady", "--background", "blau"], "background: 'blau' is not allowed"),
-        (["lady", "--vary-seed", "3"], "--vary-seed goes with --vary"),
-        (["lady", "--strength", "0.3"], "--strength goes with --image"),
-        (["lady", "-o", "punk.jpg"], "use a file name that ends in .png"),
+        (["lady", "--vary-seed", "3"], "--vary-seed needs --vary"),
+        (["lady", "--strength", "0.3"], "--strength needs --image"),
+        (["lady", "-o", "punk.jpg"], "use a name that ends in .png or .webp, or a folder"),
     ],
 )
 def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, capsys: pytest.CaptureFixture[str]):
@@ -131,8 +163,8 @@ def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, caps
     [
         (["lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
         (["lady", "--variant", "demo", "--epoch", "3"], "in the repository; epochs that are here: 1, 4, 7, 10\n"),
-        (["lady", "-o", "absent/punk.png"], "absent is no folder; make it first"),
-        (["--recipe", "absent.png"], "absent.png: cannot be read as a PNG"),
+        (["lady", "-o", "absent/punk.png"], "absent: no such folder; create it first"),
+        (["--recipe", "absent.png"], "absent.png: cannot be read as a PNG or WebP"),
         (["--recipe", "absent.json"], "absent.json: cannot be read"),
         (["lady", "--palette", "absent.hex"], "absent.hex: cannot be read"),
     ],
@@ -162,10 +194,10 @@ def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.Captu
             assert why in said
 
 
-def test_a_palette_file_is_a_palette(capsys: pytest.CaptureFixture[str]):
+def test_a_palette_file_is_a_palette():
     Path("two.hex").write_text("ff0000\n0000ff\n")
     assert paint("lady", "--palette", "two.hex", "-o", "punk.png") == 0
-    assert read_recipe(Path("punk.png")).palette == "#ff0000,#0000ff"
+    assert str(request_in(Path("punk.png"))[1].palette) == "#ff0000,#0000ff"
     with Image.open("punk.png") as image:
         assert {color for _, color in image.getcolors()} <= {(255, 0, 0), (0, 0, 255)}
 
@@ -184,24 +216,62 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["punk.png"]
 
 
-@pytest.mark.parametrize("text", ["{}", '{"prompt": "x", "os": "rm"}', '{"prompt": "x", "seed": 1e99}', "x" * 100])
-def test_a_recipe_of_a_stranger_is_validated(text: str, tmp_path: Path):
-    from PIL.PngImagePlugin import PngInfo
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "prompt: missing; say what to paint"),
+        ('{"prompt": "x", "os": "rm"}', "unknown field 'os'; fields are prompt, "),
+        ('{"prompt": "x", "seed": 1e99}', "seed: 9999"),
+        ("x" * 100, "it is not JSON"),
+    ],
+)
+def test_a_recipe_of_a_stranger_is_validated(text: str, said: str, capsys: pytest.CaptureFixture[str]):
+    write_png(Image.new("RGB", (24, 24)), Path("x.png"), {RECIPE: text})
+    assert main(["generate", "--recipe", "x.png"]) == 2
+    assert said in capsys.readouterr().err
 
-    info = PngInfo()
-    info.add_itxt("punks-recipe", text)
-    Image.new("RGB", (2, 2)).save(tmp_path / "x.png", pnginfo=info)
-    with pytest.raises(RecipeError):
-        read_recipe(tmp_path / "x.png")
+
+def test_a_png_without_recipe_is_said_to_have_none(capsys: pytest.CaptureFixture[str]):
+    Image.new("RGB", (2, 2)).save("x.png")
+    assert main(["generate", "--recipe", "x.png"]) == 1
+    assert capsys.readouterr().err == "punks: x.png: no recipe inside; only pictures written by punks carry one\n"
 
 
-def test_a_png_without_recipe_is_said_to_have_none(tmp_path: Path):
-    Image.new("RGB", (2, 2)).save(tmp_path / "x.png")
-    with pytest.raises(ImageError, match="carries no recipe"):
-        read_recipe(tmp_path / "x.png")
-    recipe = Recipe(prompt="Lädy, \u2603", seed=1)
-    write_png(Image.new("RGB", (2, 2)), tmp_path / "y.png", recipe)
-    assert read_recipe(tmp_path / "y.png") == recipe
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recipe", "demo"], "punks: `recipe` is called `train-command` now\n"),
+        (["snap", "a.png", "-o", "b", "--lock-palette"], "punks snap: --lock-palette is called --shared-palette now\n"),
+        (
+            ["batch", "a.csv", "-o", "b", "--palette-lock=8"],
+            "punks batch: --palette-lock is called --shared-palette now\n",
+        ),
+        (["batch", "--traits", "a.toml", "-o", "b"], "punks batch: --traits FILE is called --collection FILE now\n"),
+        (
+            ["finish", "a.png", "--backgroud", "red"],
+            "punks finish: unknown option --backgroud; did you mean --background?\n",
+        ),
+    ],
+)
+def test_old_names_and_misspelt_ones_are_answered_with_the_right_one(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize("palette", ["#f00,#00f", "#f00 #00f", "ff0000 0000ff", "#F00;#00f", "#ff0000,\n#0000ff"])
+def test_a_palette_is_written_with_commas_or_spaces_in_every_command(palette: str):
+    exact(1).save("a.png")
+    assert paint("lady", "--palette", palette, "--steps", "1", "-o", "punk.png") == 0
+    assert main(["finish", "punk.png", "--palette", palette, "-o", "finished.png"]) == 0
+    assert main(["snap", "a.png", "--palette", palette, "-o", "snapped.png"]) == 0
+    for name in ("punk.png", "finished.png", "snapped.png"):
+        with Image.open(name) as image:
+            assert {color for _, color in image.getcolors()} <= {(255, 0, 0), (0, 0, 255)}
+    assert str(request_in(Path("finished.png"))[1].palette) == "#ff0000,#0000ff"
 
 
 def test_help_and_errors_start_without_torch():
@@ -218,7 +288,7 @@ def test_help_and_errors_start_without_torch():
 def test_without_a_variant_the_demo_paints_and_says_so(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "lady", "--seed", "-1"]) == 2
     err = capsys.readouterr().err
-    assert "sd15-perfect is not here, so the small demo model paints" in err
+    assert "sd15-perfect is not installed; painting with the small demo model instead" in err
     assert "script/download-weights sd15-perfect" in err
 
 

@@ -1,4 +1,4 @@
-"""The file behind `--traits`: TOML with the traits of a collection, their weights and its rules.
+"""The file behind `--collection`: TOML with the traits of a collection, their weights and its rules.
 
 count = 1000
 name = "Night Watch #{number}"
@@ -44,7 +44,7 @@ def read_collection(path: Path, count: int | None = None, seed: int | None = Non
     except OSError as error:
         raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise BatchError(f"{path}: not UTF-8 ({error})") from error
+        raise BatchError(f"{path}: not valid UTF-8 ({error})") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are numbers of 5,000 digits
         raise BatchError(f"{path}: not valid TOML ({error})") from error
     given = {"count": count, "seed": seed}

@@ -29,7 +29,7 @@ class OnRay:
             import ray
             import ray.data
         except ImportError as error:
-            raise BatchError("Ray is not here; get it: pip install 'punks[ray]'") from error
+            raise BatchError("Ray is not installed; pip install 'punks[ray]'") from error
         self.paintings, self._ray = paintings, ray
         self._started = not ray.is_initialized()
         if self._started:

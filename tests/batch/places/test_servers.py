@@ -19,6 +19,7 @@ from punks.batch.places.replicate import LEDGER, at_model
 from punks.batch.run import Tally, run
 from punks.cli import main
 from punks.errors import BatchError
+from punks.finish import Finish
 from punks.recipe import Recipe
 from punks.service.server import free_port, server, wait
 from tests.support.batches import facts, pictures
@@ -31,8 +32,9 @@ COUNT = 12
 @pytest.fixture
 def jobs() -> list[Job]:
     hair = ("red", "blue", "green")
-    fixed: dict[str, Any] = {"variant": "sd15-perfect", "output_size": 48, **FAST}
-    return jobs_of(Recipe(prompt=f"lady, {hair[i % 3]} hair", seed=i, **fixed) for i in range(COUNT))
+    fixed: dict[str, Any] = {"variant": "sd15-perfect", **FAST}
+    recipes = [Recipe(prompt=f"lady, {hair[i % 3]} hair", seed=i, **fixed) for i in range(COUNT)]
+    return jobs_of(recipes, Finish(output_size=48, background="teal"))
 
 
 def painted(jobs: Sequence[Job], folder: Path, *urls: str, **options: Any) -> Tally:
@@ -162,7 +164,7 @@ def test_a_collection_from_the_command_line(
 ):
     (tmp_path / "c.toml").write_text("count = 9\n[traits.subject]\nlady = 1\n[traits.hair]\nred = 1\nblack = 1\n")
     fast = ["--steps", "1", "--guidance", "1", "--scheduler", "ddim", "--size", "48"]
-    where = ["--traits", str(tmp_path / "c.toml"), "--count", "2", "--on", service.url, "-o", str(tmp_path / "out")]
+    where = ["--collection", str(tmp_path / "c.toml"), "--count", "2", "--on", service.url, "-o", str(tmp_path / "out")]
     handler = signal.getsignal(signal.SIGTERM)
     try:
         assert main(["batch", *fast, *where]) == 0
