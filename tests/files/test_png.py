@@ -66,7 +66,9 @@ def test_a_punk_saves_what_the_command_writes_and_what_paints_it_again(tmp_path:
             assert image.tobytes() == again.image.tobytes()
     assert main(["generate", "--recipe", str(path), "--image", str(start), "-o", str(by_command)]) == 0
     assert by_command.read_bytes() == (tmp_path / "punk.png").read_bytes()
-    with pytest.raises(RecipeError, match=r"path: 'punk\.jpg' is not allowed; use a file name that ends in \.png, \.webp, \.svg"):
+    with pytest.raises(
+        RecipeError, match=r"path: 'punk\.jpg' is not allowed; use a file name that ends in \.png, \.webp, \.svg"
+    ):
         punk.save("punk.jpg")
     with pytest.raises(ImageError, match="cannot be written"):
         punk.save(tmp_path / "absent/punk.png")
