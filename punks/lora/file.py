@@ -1,7 +1,7 @@
 """A LoRA file by its header alone: what it is, and whether a base can take it. Imports no torch.
 
-kohya's files hold, for each module, `lora_down` = A (rank, in), `lora_up` = B (out, rank) and `alpha`
-(kohya-ss/sd-scripts, networks/lora.py); PEFT and diffusers write the same factors under other names.
+For each module a file holds A (rank, in) and B (out, rank), and often alpha; the module then computes with
+W + scale * (alpha / rank) * B @ A (Hu et al. 2021). `keys` knows what each format calls them.
 """
 
 import json
@@ -10,72 +10,72 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 
 from punks.errors import LoraError
 from punks.files.weights import fault
+from punks.lora.keys import FIRST, SECOND, module_name, network, parse
 from punks.lora.training_runs import RUNS, several
 from punks.variants import VARIANTS, Variant
 
-DOWN, UP, ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
+FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+NOT_FINITE = "it holds values that are not finite; the training diverged, or the file is damaged"
+_INTEGERS = ("I64", "I32", "I16", "I8", "U8")  # for alpha alone
 
 _CROSS_ATTENTION = {768: "SD 1.5", 1024: "SD 2", 1152: "PixArt", 1280: "the SDXL refiner", 2048: "SDXL"}
-# transformers with names of their own; their attention says less than these names do
+# other models, by what only their modules are called
 _FAMILIES = {
     "double_blocks": "Flux",
+    "single_blocks": "Flux",
     "single_transformer_blocks": "Flux",
     "joint_blocks": "SD3",
+    "img_mlp": "Qwen-Image",
     "add_k_proj": "SD3",
     "adaln_single": "PixArt",
+    "cross_attn": "Wan",
 }
-_OTHER_KINDS = {
-    "hada_": "a LoHa",
-    "lokr_": "a LoKr",
-    "dora_scale": "a DoRA",
-    "lora_magnitude_vector": "a DoRA",
-    "lora_mid": "a LoCon with Tucker factors",
-    "first_stage_model.": "a whole checkpoint",
-}
-_FACTOR = re.compile(r"(.+?)(?:[._]lora\.|\.lora_linear_layer\.|\.lora_)(down|up|A|B)(?:\.default)?\.weight")
-_NETWORKS = {
-    "lora_unet_": "U-Net",
-    "lora_te_": "text encoder",
-    "lora_te1_": "text encoder 1",
-    "lora_te2_": "text encoder 2",
-    "lora_te3_": "text encoder 3",
-    "unet.": "U-Net",
-    "text_encoder.": "text encoder",
-    "text_encoder_2.": "text encoder 2",
-    "transformer.": "transformer",
-    "diffusion_model.": "diffusion model",
+_UNSUPPORTED = {
+    r"\.hada_": "a LoHa",
+    r"\.lokr_": "a LoKr",
+    r"\.dora_scale|\.lora_magnitude_vector": "a DoRA",
+    r"\.oft_": "an OFT",
+    r"\.lora_mid\.": "a LoCon with Tucker factors",
+    r"\.diff(_b)?$": "a LoRA with whole weights (LyCORIS full)",
+    r"bundle_emb|emb_params": "a LoRA with a bundled embedding, or an embedding alone (textual inversion)",
+    r"first_stage_model\.": "a whole checkpoint",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoraFile:
-    """What the header of a safetensors file says. `spans`: first byte and the one after the last, from file start."""
+    """What the header of a safetensors file says. `spans`: first byte and the one after the last, from file start.
+
+    `adapter` is PEFT's configuration, from the header or the adapter_config.json beside an adapter_model.safetensors.
+    """
 
     path: Path
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
     spans: dict[str, tuple[int, ...]]
     metadata: dict[str, str]
+    adapter: dict[str, Any]
 
-    @property
-    def modules(self) -> list[str]:
-        """The modules that its keys name, kohya's names in kohya's files."""
-        return sorted({match[1] if (match := _FACTOR.fullmatch(key)) else key.split(".")[0] for key in self.shapes})
+    @cached_property
+    def modules(self) -> dict[str, dict[str, str]]:
+        """The key of each module's `A`, `B` and `alpha`; `module` is the module as the file names it."""
+        found: dict[str, dict[str, str]] = {}
+        for key in sorted(self.shapes):
+            if parsed := parse(key):
+                own = found.setdefault(module_name(parsed[0]), {"module": parsed[0]})
+                own.setdefault(parsed[1], key)
+        return found
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, str]]:
-        """The keys of A and of B by module, where both are there."""
-        sides: dict[str, dict[str, str]] = {}
-        for key in self.shapes:
-            if match := _FACTOR.fullmatch(key):
-                sides.setdefault(match[1], {})["A" if match[2] in ("down", "A") else "B"] = key
-        return {module: (both["A"], both["B"]) for module, both in sorted(sides.items()) if len(both) == 2}
+        """The keys of A and B of each module that has both."""
+        return {name: (own["A"], own["B"]) for name, own in self.modules.items() if "A" in own and "B" in own}
 
     @cached_property
     def ranks(self) -> list[int]:
@@ -85,10 +85,8 @@ class LoraFile:
     @property
     def networks(self) -> dict[str, int]:
         """How many modules of each network it changes."""
-        counts: dict[str, int] = {}
-        for module in self.factors:
-            counts[network(module)] = counts.get(network(module), 0) + 1
-        return counts
+        found = [network(name) for name in self.factors]
+        return {each: found.count(each) for each in dict.fromkeys(found)}
 
     @cached_property
     def family(self) -> str | None:
@@ -96,30 +94,33 @@ class LoraFile:
         for part, name in _FAMILIES.items():
             if any(part in key for key in self.shapes):
                 return name
-        cross = {self._inputs(module) for module in self.factors if re.search(r"attn2[._](processor\.)?to_k$", module)}
-        if cross:
-            return " or ".join(_CROSS_ATTENTION.get(d, f"a base with cross-attention {d}") for d in sorted(cross))
-        if any(module.startswith(("lora_te1_", "lora_te2_")) for module in self.factors):
+        if any(own["module"].startswith(("lora_te1_", SECOND, "text_encoder_2.")) for own in self.modules.values()):
             return "SDXL"
-        widths = {self._inputs(module) for module in self.factors if re.match(r"lora_te_.*fc1$", module)}
-        return {768: "SD 1.5", 1024: "SD 2"}.get(widths.pop()) if len(widths) == 1 else None
+        cross = self._inputs(r"attn2[._]to_k$")
+        if cross & _CROSS_ATTENTION.keys():
+            return " or ".join(_CROSS_ATTENTION.get(width, "another base") for width in sorted(cross))
+        kohya = any(key.startswith("lora_te_") for key in self.shapes)
+        return {768: "SD 1.5" if kohya else None, 1024: "SD 2"}.get(max(self._inputs(f"^{FIRST}.*fc1$"), default=0))
 
     @cached_property
     def kind(self) -> str:
         """Which sort of file: kohya, PEFT, diffusers, another adapter, or none."""
-        keys = self.shapes
-        if kind := next((kind for part, kind in _OTHER_KINDS.items() if any(part in key for key in keys)), None):
-            return kind
-        if not any(_FACTOR.fullmatch(key) for key in keys):
+        if name := self.unsupported:
+            return name
+        if not self.factors:
             return "a safetensors file without LoRA weights"
-        if any(".lora_A." in key for key in keys):
+        first = next(iter(self.factors.values()))[0]
+        if ".lora_A." in first:
             return "a PEFT LoRA"
-        if not any(key.endswith(DOWN) for key in keys):
+        if ".lora_down." not in first:
             return "a diffusers LoRA"
-        if not any(module.startswith("lora_") for module in self.factors):
-            return "a LoRA for another trainer"
-        conv = any(len(keys[down]) == 4 and keys[down][2:] != (1, 1) for down, _ in self.factors.values())
+        conv = any(self.shapes[down][2:] not in ((), (1, 1)) for down, _ in self.factors.values())
         return "a kohya LoRA with 3x3 convolutions (LoCon)" if conv else "a kohya LoRA"
+
+    @cached_property
+    def unsupported(self) -> str | None:
+        """The name of a kind that cannot be applied."""
+        return next((n for part, n in _UNSUPPORTED.items() if any(re.search(part, key) for key in self.shapes)), None)
 
     def describe(self) -> str:
         """In words: kind, family, rank and how many modules."""
@@ -130,84 +131,106 @@ class LoraFile:
 
     def claim(self) -> tuple[Variant, int] | None:
         """The variant and epoch that the file's name stands for."""
-        return next(
-            (
-                (row, epoch)
-                for row in VARIANTS.values()
-                for epoch in range(1, row.epochs + 1)
-                if row.lora_file(epoch) == self.path.name
-            ),
-            None,
-        )
+        names = {row.lora_file(epoch): (row, epoch) for row in VARIANTS.values() for epoch in range(1, row.epochs + 1)}
+        return names.get(self.path.name)
 
-    def _inputs(self, module: str) -> int:
-        shape = self.shapes[self.factors[module][0]]
-        return shape[1] if len(shape) > 1 else 0
-
-
-def network(module: str) -> str:
-    """The network a module belongs to, in words."""
-    return next((name for prefix, name in _NETWORKS.items() if module.startswith(prefix)), "unnamed network")
+    def _inputs(self, modules: str) -> set[int]:
+        shapes = [self.shapes[down] for name, (down, _) in self.factors.items() if re.search(modules, name)]
+        return {shape[1] for shape in shapes if len(shape) > 1}
 
 
 def read_header(path: Path) -> LoraFile:
-    """The header of a safetensors file; raises LoraError if it is none, or is cut short."""
+    """The header of a safetensors file. Raises LoraError if it has none, or is cut short."""
     if path.is_dir():
         raise LoraError(f"{path} is a folder; name a file in it")
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise LoraError(f"{path} is not a regular file; save it as one")
+    config = path.with_name("adapter_config.json")
     try:
         with safe_open(path, framework="np"), path.open("rb") as raw:  # safe_open checks every offset and the length
             length = int.from_bytes(raw.read(8), "little")
             header: dict[str, Any] = json.loads(raw.read(length))
+        beside = path.name == "adapter_model.safetensors" and config.is_file()
+        text = config.read_text(encoding="utf-8") if beside else "{}"
     except SafetensorError as error:
         raise LoraError(f"{path} is {fault(path)}; fetch it again") from error
     except OSError as error:
-        raise LoraError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise LoraError(f"{path} cannot be read: {error.strerror or error}") from error
     metadata: dict[str, str] = header.pop("__metadata__", None) or {}
-    spans = {key: tuple(8 + length + offset for offset in entry["data_offsets"]) for key, entry in header.items()}
+    try:
+        adapter: Any = json.loads(metadata.get("lora_adapter_metadata", text), parse_int=float)
+    except (ValueError, RecursionError):
+        adapter = None
+    if not isinstance(adapter, dict):
+        raise LoraError(f"{path}: its adapter configuration is not a JSON object; save the LoRA again")
     return LoraFile(
         path=path,
         shapes={key: tuple(entry["shape"]) for key, entry in header.items()},
         dtypes={key: entry["dtype"] for key, entry in header.items()},
-        spans=spans,
+        spans={key: tuple(8 + length + offset for offset in entry["data_offsets"]) for key, entry in header.items()},
         metadata=metadata,
+        adapter=cast("dict[str, Any]", adapter),
     )
 
 
 def check(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises LoraError unless every key has its place in the base, with the right shape.
+    """Raises LoraError unless every tensor has its module in the base, with the right shape and numbers.
 
-    `base` holds weight shapes by kohya's module name. A file named as an epoch of a recorded run must have its rank.
+    `base` holds weight shapes by module name. A file named as an epoch of a recorded run must have its rank.
     """
+    if why := _refusal(file, base):
+        raise LoraError(f"{file.path}: {why} ({file.describe()})")
 
-    def refuse(why: str) -> LoraError:
-        return LoraError(f"{file.path}: {why}; it is {file.describe()}, expected is a kohya LoRA for this base")
 
-    if not any(key.endswith(DOWN) for key in file.shapes):
-        raise refuse("it holds no LoRA weights that can be applied")
+def _refusal(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Why the base cannot take the file."""
+    if file.unsupported:
+        return f"{file.unsupported} is not supported; use a plain LoRA: kohya, PEFT or diffusers"
+    if not file.factors:
+        return "nothing in it can be applied"
+    own = "SDXL" if any(name.startswith(SECOND) for name in base) else "SD 1.5"
+    if file.family not in (None, own):
+        return f"it was trained on {file.family}, but this base has the modules of {own}"
     for key, shape in file.shapes.items():
-        name, _, suffix = key.partition(".")
-        if f".{suffix}" not in (DOWN, UP, ALPHA):
-            raise refuse(f"nothing takes its key {key}")
+        if not (parsed := parse(key)):
+            return f"its key {key} is of no known format"
+        name, part = module_name(parsed[0]), parsed[1]
+        dtype, first = file.dtypes[key], file.modules[name][part]
+        if key != first:
+            return f"its keys {first} and {key} are for the same module"
         if name not in base:
-            raise refuse(f"this base has no module for its key {key}")
-        if f".{suffix}" == ALPHA and shape not in ((), (1,)):
-            raise refuse(f"{key} has shape {shape} and is no single number")
-    for name in file.modules:
-        down, up = file.shapes.get(name + DOWN), file.shapes.get(name + UP)
-        if not down or not up:
-            raise refuse(f"{name} lacks {DOWN if up else UP}")
-        weight = base[name]
-        if (up[0], *down[1:]) != weight or down[0] != up[1] or any(side != 1 for side in up[2:]):
-            raise refuse(f"{name} has shapes {up} x {down}, the base has {weight}")
+            return f"this base has no module for its key {key}"
+        if dtype not in FLOATS and not (part == "alpha" and dtype in _INTEGERS):
+            return f"{key} holds {dtype} numbers, not floating point ({', '.join(FLOATS)})"
+        if part == "alpha" and shape not in ((), (1,)):
+            return f"{key} has shape {shape}, not a single number"
+    for name, keys in file.modules.items():
+        for part, called in (("A", "lora_down (A)"), ("B", "lora_up (B)")):
+            if part not in keys:
+                return f"{keys['module']} lacks {called}"
+        down, up = (file.shapes[key] for key in file.factors[name])
+        if 0 in (*down[:1], *up[1:2]):
+            return f"{keys['module']} has rank 0"
+        if not _fits(down, up, base[name]):
+            return f"{keys['module']} has shapes {up} x {down}, the base has {base[name]}"
     if (claim := file.claim()) and (other := other_rank(file, claim[0])):
-        raise refuse(f"its name says epoch {claim[1]} of {other}")
+        return f"its name says epoch {claim[1]} of {other}"
+    return None
+
+
+def _fits(down: tuple[int, ...], up: tuple[int, ...], weight: tuple[int, ...]) -> bool:
+    """Whether B @ A has the shape of the weight. A 1x1 convolution is linear, and is written as either."""
+
+    def plain(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[:2] if set(shape[2:]) <= {1} else shape
+
+    same_rank = len(down) > 1 and len(plain(up)) == 2 and up[1] == down[0]
+    return same_rank and plain((up[0], *down[1:])) == plain(weight)
 
 
 def other_rank(file: LoraFile, row: Variant) -> str | None:
-    """The variant, and that the file has not the rank recorded of its training; None if it has, or none is recorded."""
-    dim = RUNS[row.name].parameters.get("network_dim") if row.name in RUNS else None
+    """The variant, and that the file has another rank than its training; None if equal, or none is recorded."""
+    dim = RUNS.get(row.name, {}).get("network_dim")
     if dim is None or file.ranks == [dim]:
         return None
     return f"{row.name}, which was trained at network_dim {dim}, but it has rank {several(file.ranks)}"

@@ -5,38 +5,40 @@ Nothing is executed or guessed: what the file does not say is unknown. Imports n
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from punks.errors import LoraError
 from punks.files import weights
-from punks.lora.file import UP, LoraFile, check, read_header
+from punks.lora.file import NOT_FINITE, LoraFile, check, read_header
 from punks.lora.modules import module_shapes
-from punks.lora.parameters import Difference, differences, parameters, shown, unknown, value
-from punks.lora.strengths import BUDGET, Block, Tensors, blocks
+from punks.lora.parameters import Difference, differences, other_training, parameters, shown, unknown, value
+from punks.lora.strengths import BUDGET, Block, blocks
+from punks.lora.tensors import Tensors
 from punks.lora.training_runs import RUNS, Value
 from punks.variants import VARIANTS, Variant
 
+HashState = Literal["verified", "does not match", "not verified", "unknown"]
 Verdict = Literal["serves", "serves with warnings", "refused"]
 
-_BASES = {"SD 1.5": "sd15", "SDXL": "sdxl"}
+_RESIZED = ("dimension is resized from", "Dynamic resize with")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What there is to say of a file. `hash_state`: of sshs_model_hash, the SHA-256 of the tensors' bytes."""
+    """What there is to say of a file. `hash`: of sshs_model_hash, the SHA-256 of the tensors' bytes."""
 
     file: LoraFile
-    size: int
-    parameters: dict[str, Value]
-    blocks: list[Block]
-    hash_state: Literal["verified", "does not match", "not verified", "unknown"]
-    base: str | None
+    bytes: int
     refusal: str | None
     warnings: list[str]
-    against: str | None = None
-    differences: list[Difference] = field(default_factory=list[Difference])
-    unknown: list[str] = field(default_factory=list[str])
+    base: str | None
+    hash: HashState
+    parameters: dict[str, Value]
+    blocks: list[Block]
+    against: str | None
+    differences: list[Difference]
+    unknown: list[str]
 
     @property
     def verdict(self) -> Verdict:
@@ -44,153 +46,131 @@ class Inspection:
         return "refused" if self.refusal else "serves with warnings" if self.warnings else "serves"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Other:
-    """What a file is compared with: a name, its parameters, and its row if it is a variant."""
+def inspect(file: LoraFile, against: LoraFile | Variant | None = None, *, whole: bool = False) -> Inspection:
+    """Reads what the header and the tensors say, and compares it with another file or a variant.
 
-    name: str
-    parameters: Mapping[str, Value]
-    row: Variant | None = None
-
-
-def other_file(file: LoraFile) -> Other:
-    """The training of another file."""
-    return Other(name=file.path.name, parameters=parameters(file, list(Tensors(file).alphas().values())))
-
-
-def other_variant(row: Variant) -> Other:
-    """The recorded training of a variant; of one without a record, what its own file says, if it is here."""
-    path = weights.lora_path(row, row.epoch)
-    if row.name in RUNS:
-        return Other(name=row.name, parameters=RUNS[row.name].parameters, row=row)
-    return Other(name=row.name, parameters=other_file(read_header(path)).parameters if path.is_file() else {}, row=row)
-
-
-def inspect(file: LoraFile, against: Other | None = None, *, whole: bool = False) -> Inspection:
-    """Reads what the header and the tensors say; `whole` reads every tensor of a file above BUDGET too."""
+    A file named as an epoch of a variant is compared with that one. `whole` reads every tensor of a file above BUDGET
+    too. Raises LoraError where PEFT's configuration cannot be read.
+    """
     tensors = Tensors(file)
     alphas = tensors.alphas()
     measured = blocks(tensors, alphas, whole=whole)
     known = parameters(file, list(alphas.values()))
-    size = file.path.stat().st_size
     claim = file.claim()
     if against is None and claim:
-        against = other_variant(claim[0])
-    row = against.row if against else None
+        against = claim[0]
+    row = against if isinstance(against, Variant) else None
     if claim and claim[0] != row:
         claim = None  # its name says nothing of the variant that it is compared with
     base, refusal = _base(file, row)
     if not refusal and not all(map(math.isfinite, [*alphas.values(), *(each.mean for each in measured)])):
-        refusal = "it holds values that are not finite; the training diverged, or the file is damaged"
-    claimed_hash = file.metadata.get("sshs_model_hash")
-    state = "unknown" if not claimed_hash else "not verified"
-    if claimed_hash and (whole or size <= BUDGET):
-        state = "verified" if tensors.digest() == claimed_hash.removeprefix("0x") else "does not match"
-    found = differences(known, against.parameters) if against else []
+        refusal = NOT_FINITE
+    hash_state = _hash_state(tensors, whole)
     warnings = [
-        *_contradictions(file, known, state),
+        *_contradictions(file, known, measured, hash_state),
         *_without_alpha(file, len(file.factors) - len(alphas)),
-        *_strange(measured),
+        *(other_training(file) if claim else []),
         *(_of_variant(row, known, claim) if row else []),
     ]
-    if against and found:
+    other = _training(against)
+    name = against.name if isinstance(against, Variant) else against.path.name if against else None
+    if found := differences(known, other):
         telling = ", ".join(each.name for each in found[:4]) + (", ..." if len(found) > 4 else "")
         plural = "parameter differs" if len(found) == 1 else "parameters differ"
-        warnings.append(f"{len(found)} {plural} from {against.name}: {telling}")
+        warnings.append(f"{len(found)} {plural} from {name}: {telling}")
     return Inspection(
         file=file,
-        size=size,
-        parameters=known,
-        blocks=measured,
-        hash_state=state,
-        base=base,
+        bytes=len(tensors.bytes),
         refusal=refusal,
         warnings=warnings,
-        against=against.name if against else None,
+        base=base,
+        hash=hash_state,
+        parameters=known,
+        blocks=measured,
+        against=name,
         differences=found,
-        unknown=unknown(known, against.parameters) if against else [],
+        unknown=unknown(known, other),
     )
+
+
+def _training(of: LoraFile | Variant | None) -> Mapping[str, Value]:
+    """The parameters of a file; of a variant those recorded, else those of its own file, if it is here."""
+    if isinstance(of, Variant):
+        if recorded := RUNS.get(of.name):
+            return recorded
+        path = weights.lora_path(of, of.epoch)
+        if not path.is_file():
+            return {}
+        of = read_header(path)
+    return parameters(of, list(Tensors(of).alphas().values())) if of else {}
+
+
+def _hash_state(tensors: Tensors, whole: bool) -> HashState:
+    header = tensors.file.metadata
+    claimed = header.get("sshs_model_hash")
+    if not claimed:
+        return "unknown"
+    if len(tensors.bytes) > BUDGET and not whole:
+        return "not verified"
+    if tensors.digest() == claimed.removeprefix("0x"):
+        return "verified"
+    # LyCORIS hashes in another order (and writes 0x); kohya's scripts that merge and resize hash before they round
+    resized = header.get("ss_training_comment", "").startswith(_RESIZED)
+    as_trained = "ss_output_name" in header and not resized and not claimed.startswith("0x")
+    return "does not match" if as_trained else "not verified"
 
 
 def _base(file: LoraFile, row: Variant | None) -> tuple[str | None, str | None]:
-    """The base that takes the file, or why none does: the checks that guard loading."""
+    """The base that takes the file, or why the one that fits it best does not: the check that guards loading."""
     rows = [row] if row else list({each.base.name: each for each in reversed(VARIANTS.values())}.values())[::-1]
-    reasons: dict[str, str] = {}
-    fits: dict[str, int] = {}
+    reasons = [(-1, f"the base {rows[0].base.name} is not here, so no module can be checked")]
     for each in rows:
-        shapes = module_shapes(each)
-        if shapes is None:
-            if row:
-                reasons[each.base.name] = f"the base {each.base.name} is not here, so no module can be checked"
-            continue
-        try:
-            check(file, shapes)
-        except LoraError as error:
-            reasons[each.base.name] = str(error).removeprefix(f"{file.path}: ")
-            fits[each.base.name] = _fits(file, shapes)
-        else:
-            return each.base.name, None
-    named = _BASES.get(file.family or "")
-    return None, reasons[max(reasons, key=lambda name: (fits.get(name, 0), name == named))]
+        if shapes := module_shapes(each):
+            try:
+                check(file, shapes)
+            except LoraError as error:
+                fits = [file.shapes[down][1:2] == shapes.get(name, ())[1:2] for name, (down, _) in file.factors.items()]
+                reasons.append((sum(fits), str(error).removeprefix(f"{file.path}: ")))
+            else:
+                return each.base.name, None
+    return None, max(reasons, key=lambda reason: reason[0])[1]
 
 
-def _fits(file: LoraFile, base: Mapping[str, tuple[int, ...]]) -> int:
-    """How many of its factors have the side of the base's module that they are for."""
-    sides = ((key, shape, base.get(key.partition(".")[0])) for key, shape in file.shapes.items())
-    return sum(
-        weight is not None and (shape[:1] == weight[:1] if key.endswith(UP) else shape[1:] == weight[1:])
-        for key, shape, weight in sides
-    )
-
-
-def _contradictions(file: LoraFile, known: Mapping[str, Value], state: str) -> list[str]:
-    """Where the header and the tensors disagree."""
+def _contradictions(
+    file: LoraFile, known: Mapping[str, Value], measured: list[Block], hash_state: HashState
+) -> list[str]:
+    """Where the header and the tensors disagree, and tensors that change nothing."""
     found: list[str] = []
     for name in ("network_dim", "network_alpha"):
-        said, real = file.metadata.get(f"ss_{name}"), known.get(name)
-        if said in (None, "None") or real is None or isinstance(real, str):
+        said, real = value(name, file.metadata.get(f"ss_{name}", "None")), known.get(name)
+        if said in (None, "Dynamic") or not isinstance(real, int | float):
             continue
-        try:
-            agrees = math.isclose(float(said), float(real), rel_tol=1e-3)
-        except ValueError:
-            agrees = False
-        if not agrees:
+        if not isinstance(said, int | float) or not math.isclose(said, real, rel_tol=1e-3):
             found.append(f"the header says {name} {said}, the tensors have {shown(known, name)}: the tensors count")
-    if state == "does not match":
-        found.append("sshs_model_hash does not match the tensors: they were changed after training, or damaged")
+    if hash_state == "does not match":
+        found.append("sshs_model_hash does not match: the tensors were changed after training, or damaged")
+    if measured and not any(block.most for block in measured):
+        found.append("every module has strength 0: it changes nothing")
     return found
 
 
 def _without_alpha(file: LoraFile, lacking: int) -> list[str]:
-    """What modules without alpha do, whatever alpha the header says."""
-    if not lacking:
-        return []
-    if lacking < len(file.factors):
-        return [f"{lacking} of {len(file.factors)} modules have no alpha: the rank stands for it"]
+    """What modules without alpha do, whatever alpha the header says; without one diffusers means the rank."""
     said = value("network_alpha", file.metadata.get("ss_network_alpha", "None"))
+    if not lacking or (said is None and file.kind == "a diffusers LoRA"):
+        return []
+    found = f"{lacking} of {len(file.factors)} modules have no alpha: the rank is used instead"
     if isinstance(said, int | float) and said > 0 and len(file.ranks) == 1:
-        acts = f"the rank stands for it, so it acts at {file.ranks[0] / said:.3g} times the strength"
-        return [f"the header says alpha {said}, the tensors have none: {acts}"]
-    return ["alpha is unknown; without it the rank stands for it, so alpha / rank is 1"]
-
-
-def _strange(measured: list[Block]) -> list[str]:
-    if measured and all(each.most == 0 for each in measured):
-        return ["every module has strength 0: it changes nothing"]
-    return []
+        found += f", {file.ranks[0] / said:.3g} times the strength of the header's alpha {said}"
+    return [found]
 
 
 def _of_variant(row: Variant, known: Mapping[str, Value], claim: tuple[Variant, int] | None) -> list[str]:
-    """What is known against the file as an epoch of that variant."""
-    found: list[str] = []
+    """What speaks against serving the file as an epoch of that variant."""
     if row.failed:
-        found.append(f"{row.name} is a failed run: {row.verdict}")
+        return [f"{row.name} is a failed run: {row.verdict}"]
     own = claim is not None or known.get("output_name") == row.lora
     epoch = known.get("epoch", claim[1] if claim else None)
-    if claim and "epoch" in known and known["epoch"] != claim[1]:
-        found.append(f"its name says epoch {claim[1]} of {claim[0].name}, its header epoch {shown(known, 'epoch')}")
-    elif own and not row.failed and epoch is not None and epoch != row.epoch:
-        found.append(f"epoch {epoch}, where {row.name} is served at epoch {row.epoch}: {row.verdict}")
-    if claim and known.get("output_name", row.lora) != row.lora:
-        found.append(f"its name says {row.lora}, its header {shown(known, 'output_name')}")
-    return found
+    if own and epoch not in (None, row.epoch) and (not claim or epoch == claim[1]):
+        return [f"this is epoch {epoch}; {row.name} is served at epoch {row.epoch}: {row.verdict}"]
+    return []

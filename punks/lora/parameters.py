@@ -12,40 +12,21 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from punks.lora.file import LoraFile
-from punks.lora.training_runs import ELEVEN, Value, said, several, text
+from punks.lora.training_runs import ELEVEN, RUNS, Value, said, several, text
 
 UNKNOWN = "unknown"
 
 # when, where and from what a file was made, and what follows from other parameters: no choices of a training
-CIRCUMSTANCES = {
-    "session_id",
-    "training_started_at",
-    "training_finished_at",
-    "output_name",
-    "training_comment",
-    "sd_scripts_commit_hash",
-    "sd_model_hash",
-    "new_sd_model_hash",
-    "sd_model_name",
-    "vae_hash",
-    "new_vae_hash",
-    "steps",
-    "epoch",
-    "max_train_steps",
-    "num_batches_per_epoch",
-    "tag_frequency",
-    "bucket_info",
-    "dataset_dirs",
-    "reg_dataset_dirs",
-    "datasets",
-    "total_batch_size",
-    "lowram",
-    "base_model_version",
-    "save_precision",
-}
+_CIRCUMSTANCES = """session_id training_started_at training_finished_at output_name training_comment
+    sd_scripts_commit_hash sd_model_hash new_sd_model_hash sd_model_name vae_hash new_vae_hash steps epoch
+    max_train_steps num_batches_per_epoch tag_frequency bucket_info dataset_dirs reg_dataset_dirs datasets
+    total_batch_size lowram base_model_version save_precision"""
+CIRCUMSTANCES = frozenset(_CIRCUMSTANCES.split())
 _OPTIONS = {"batch_size_per_device": "train_batch_size"}
 # a dataset's measurements, not its parameters
 _MEASURED = {"tag_frequency", "bucket_info", "subsets", "img_count", "image_dir", "metadata_file"}
+# header entries that tell one training of the owner's from another; --no_metadata keeps three of them
+_TELLTALES = ("network_dim", "network_alpha", "base_model_version", "resolution", "seed")
 _ORDER = ["base", *ELEVEN]
 
 
@@ -70,13 +51,18 @@ def parameters(file: LoraFile, alphas: list[float]) -> dict[str, Value]:
             name = _OPTIONS.get(key[3:], key[3:])
             found[name] = value(name, raw)
     found |= _datasets(file.metadata.get("ss_datasets", "[]"))
+    # kohya ignores these without another option, and writes them into the header all the same
+    if "multires_noise_discount" in found and not found.get("multires_noise_iterations"):
+        found["multires_noise_discount"] = None
+    if not found.get("enable_bucket", found.get("bucket_no_upscale")):
+        found.pop("bucket_no_upscale", None)
     if file.family:
         found["base"] = file.family
     if file.ranks:
         found["network_dim"] = several(file.ranks)
         networks = dict.fromkeys(re.sub(r" \d$", "", name) for name in sorted(file.networks))
         found["networks"] = " and ".join(networks)
-    if file.factors:  # the header's alpha is none that anything computes with
+    if file.factors:  # the alpha that counts is in the tensors
         found.pop("network_alpha", None)
     if alphas:
         found["network_alpha"] = several([_number(f"{alpha:g}") for alpha in alphas])
@@ -95,6 +81,21 @@ def differences(this: Mapping[str, Value], other: Mapping[str, Value]) -> list[D
 def unknown(this: Mapping[str, Value], other: Mapping[str, Value]) -> list[str]:
     """The parameters that only the other side knows, most telling first: nothing can be said of them."""
     return sorted(other.keys() - this.keys() - CIRCUMSTANCES, key=_telling)
+
+
+def other_training(file: LoraFile) -> list[str]:
+    """Where the header of a file that is named as an epoch of a variant says otherwise."""
+    if not (claim := file.claim()):
+        return []
+    row, epoch = claim
+    expected: dict[str, Value] = {"output_name": row.lora, "epoch": epoch}
+    expected |= {name: each for name, each in RUNS.get(row.name, {}).items() if name in _TELLTALES}
+    header = {name: value(name, file.metadata[f"ss_{name}"]) for name in expected if f"ss_{name}" in file.metadata}
+    return [
+        f"named as epoch {epoch} of {row.name}, but its header says {name} {said!r}, not {expected[name]!r}"
+        for name, said in header.items()
+        if said not in (expected[name], None, "Dynamic")
+    ]
 
 
 def value(name: str, raw: str) -> Value:
@@ -119,15 +120,11 @@ def shown(values: Mapping[str, Value], name: str) -> str:
 
 
 def _number(raw: str) -> Value:
-    if not re.fullmatch(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", raw):
-        return raw
     try:
         number = float(raw)
     except ValueError:
         return raw
-    if not math.isfinite(number):
-        return raw
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number if math.isfinite(number) else raw
 
 
 def _datasets(raw: str) -> dict[str, Value]:

@@ -1,40 +1,27 @@
-"""What is recorded of the training runs: a frozen row of kohya's parameters each, and what the analysis says of them.
+"""What is recorded of the training runs: kohya's parameters of each, and what the analysis says of them.
 
 A parameter that is not in a row is unknown; None and False are kohya's words for "not used". Source: the owner's
 analysis of three runs, which found eleven changes beside the base between the one that works and sdxl-current.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
 
 Value = str | int | float | bool | None
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """The parameters of a run, by the name of kohya's option. `planned`: it has not been trained yet."""
-
-    parameters: Mapping[str, Value]
-    planned: bool = False
-
-
-ELEVEN: Mapping[str, tuple[Value, Value]] = MappingProxyType(
-    {
-        # in the order of the analysis: sd15-perfect, sdxl-current
-        "network_dim": (32, 128),
-        "network_alpha": (16, 64),
-        "resolution": ("512x512", "1024x1024"),
-        "shuffle_caption": (True, False),
-        "keep_tokens": (2, 0),
-        "multires_noise_iterations": (6, None),
-        "multires_noise_discount": (0.3, None),
-        "adaptive_noise_scale": (0.00357, None),
-        "max_token_length": (225, None),
-        "train_batch_size": (4, 2),
-        "mixed_precision": ("fp16", "bf16"),
-    }
-)
+# in the order of the analysis: sd15-perfect, sdxl-current
+ELEVEN: Mapping[str, tuple[Value, Value]] = {
+    "network_dim": (32, 128),
+    "network_alpha": (16, 64),
+    "resolution": ("512x512", "1024x1024"),
+    "shuffle_caption": (True, False),
+    "keep_tokens": (2, 0),
+    "multires_noise_iterations": (6, None),
+    "multires_noise_discount": (0.3, None),
+    "adaptive_noise_scale": (0.00357, None),
+    "max_token_length": (225, None),
+    "train_batch_size": (4, 2),
+    "mixed_precision": ("fp16", "bf16"),
+}
 
 _SD15: dict[str, Value] = {"base": "SD 1.5", "base_model_version": "sd_v1"}
 _SDXL: dict[str, Value] = {"base": "SDXL", "base_model_version": "sdxl_base_v1-0"}
@@ -59,28 +46,24 @@ _PERFECT: dict[str, Value] = {
     "save_precision": "fp16",  # 36.0 MiB at rank 32 are two bytes a number
 }
 
-RUNS: Mapping[str, Run] = MappingProxyType(
-    {
-        "sd15-perfect": Run(parameters=MappingProxyType(_PERFECT)),
-        "sd15-bespoke-baby": Run(parameters=MappingProxyType({**_SD15, "network_dim": 64, "save_precision": "fp16"})),
-        "sdxl-current": Run(
-            parameters=MappingProxyType(
-                {
-                    **_PERFECT,
-                    **_SDXL,
-                    **{name: fails for name, (_, fails) in ELEVEN.items()},
-                    "save_precision": "float",  # 1.70 GiB at rank 128 are four bytes a number
-                }
-            ),
-        ),
-        "sdxl-fixed": Run(
-            planned=True,
-            parameters=MappingProxyType(
-                {**_PERFECT, **_SDXL, "resolution": "1024x1024", "train_batch_size": 2, "mixed_precision": "bf16"}
-            ),
-        ),
-    }
-)
+# by variant, the parameters of each run by the name of kohya's option; sdxl-fixed is planned
+RUNS: Mapping[str, Mapping[str, Value]] = {
+    "sd15-perfect": _PERFECT,
+    "sd15-bespoke-baby": {**_SD15, "network_dim": 64, "save_precision": "fp16"},
+    "sdxl-current": {
+        **_PERFECT,
+        **_SDXL,
+        **{name: fails for name, (_, fails) in ELEVEN.items()},
+        "save_precision": "float",  # 1.70 GiB at rank 128 are four bytes a number
+    },
+    "sdxl-fixed": {
+        **_PERFECT,
+        **_SDXL,
+        "resolution": "1024x1024",
+        "train_batch_size": 2,
+        "mixed_precision": "bf16",
+    },
+}
 
 
 def said(name: str) -> str:

@@ -1,14 +1,12 @@
-"""kohya LoRA files: fuse one into a base exactly, change or undo it in place.
-
-A file holds, for each module it trained, A = `lora_down` (rank, in), B = `lora_up` (out, rank) and `alpha`; the module
-then computes with W + scale * (alpha / rank) * B @ A (kohya-ss/sd-scripts, networks/lora.py; Hu et al. 2021).
-"""
+"""LoRAs fused into a base exactly, and changed or taken out in place."""
 
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import logging
+import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,93 +15,126 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from punks.errors import LoraError
-from punks.lora.file import ALPHA, DOWN, UP, LoraFile, check, read_header
-from punks.lora.modules import kohya_names
+from punks.lora.file import NOT_FINITE, LoraFile, check, read_header
+from punks.lora.keys import module_names
+from punks.lora.parameters import other_training
+from punks.lora.tensors import Tensors
 
-# B (out, rank), A (rank, in) and alpha/rank by kohya's module name
+# B (out, rank), A (rank, in) and alpha / rank by module name
 Factors = dict[str, tuple[Tensor, Tensor, float]]
+# path, time of the last change, size
+Identity = tuple[Path, int, int]
 
 _KEPT_BYTES = 2_000_000_000
+_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+log = logging.getLogger(__name__)
 
 
-class LoraSlot:
-    """The place in a base model that holds at most one fused LoRA.
+class LoraStack:
+    """The LoRAs that are fused into a base model: W = W0 + sum of scale * (alpha / rank) * B @ A.
 
-    Keeps a pristine copy W0 of every weight a LoRA touches and writes W0 + delta in place: storage never moves,
-    changes never drift, and scale 0 is the bare base bit for bit. The copies lie `at` a device, by default the base's:
-    on the host they leave it room, and a change takes longer.
+    Summed in float32 from a pristine copy W0 of every weight that a LoRA touches, rounded once, and written in place:
+    storage never moves, changes never drift, and without LoRAs the base is as it was loaded, bit for bit. The copies
+    lie `at` a device, by default the base's: on the host they leave it room, and a change takes longer. Of the LoRAs
+    used last, up to `kept_bytes` stay there too, so that going back reads no file.
     """
 
-    def __init__(self, pipeline: Any, at: torch.device | str | None = None) -> None:
-        self._targets = dict(_targets(pipeline))
-        self._at = torch.device(at) if at is not None else next(iter(self._targets.values())).device
+    def __init__(self, pipeline: Any, at: torch.device | str | None = None, *, kept_bytes: int = _KEPT_BYTES) -> None:
+        encoders = [pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)]
+        self._targets = module_names(
+            dict(_weights(pipeline.unet)), *(dict(_weights(encoder)) for encoder in encoders if encoder is not None)
+        )
+        self._device = next(iter(self._targets.values())).device
+        self._at = torch.device(at) if at is not None else self._device
+        self._kept_bytes = kept_bytes
         self._pristine: dict[str, Tensor] = {}
-        self._read: OrderedDict[object, Factors] = OrderedDict()
-        self._holds: object = None
+        self._read: OrderedDict[Identity, Factors] = OrderedDict()
+        self._holds: list[tuple[Identity, float]] | None = []
 
     @property
     def nbytes(self) -> int:
-        """Memory of the base's device that the pristine copies and the LoRAs read last take."""
-        if self._at != next(iter(self._targets.values())).device:
+        """Memory of the base's device that the pristine copies and the kept LoRAs take."""
+        if self._at.type != self._device.type:
             return 0
-        pristine = sum(tensor.nbytes for tensor in self._pristine.values())
-        return pristine + sum(map(_nbytes, self._read.values()))
+        return sum(tensor.nbytes for tensor in self._pristine.values()) + sum(map(_nbytes, self._read.values()))
 
     def check(self, file: LoraFile) -> None:
         """Raises LoraError unless every key of the file has its place in this base, with the right shape."""
         check(file, {name: tuple(weight.shape) for name, weight in self._targets.items()})
 
-    def fuse(self, path: Path, scale: float) -> None:
-        """Puts the file's LoRA at that scale in place of whatever the slot holds. Raises LoraError."""
-        stat = path.stat()
-        identity = (path, stat.st_mtime_ns, stat.st_size)
-        if self._holds == (identity, scale):
+    def fuse(self, loras: Sequence[tuple[Path, float]]) -> None:
+        """Fuses each file at its scale, in place of what was fused before. Raises LoraError, and then changes nothing.
+
+        A file at scale 0 is not read.
+        """
+        stack = [(_identity(path), scale) for path, scale in loras if scale]
+        if stack == self._holds:
             return
-        self._write(self._factors(identity, path) if scale else {}, scale)
-        self._holds = (identity, scale)
+        needed = [identity for identity, _ in stack]
+        for identity in needed:
+            if identity not in self._read:
+                self._trim(needed, identity[2])
+                self._read[identity] = self._load(identity[0])
+            self._read.move_to_end(identity)
+        self._write([(self._read[identity], scale) for identity, scale in stack])
+        self._holds = stack
+        self._trim()
 
     def clear(self) -> None:
-        """Takes the LoRA out: the base as it was loaded, bit for bit."""
-        self._write({}, 0.0)
+        """Takes every LoRA out: the base as it was loaded, bit for bit."""
+        self.fuse([])
 
     @torch.inference_mode()
-    def _write(self, factors: Factors, scale: float) -> None:
+    def _write(self, stack: list[tuple[Factors, float]]) -> None:
         self._holds = None  # an interrupted write is not trusted: the next fuse starts from W0 again
-        for name in self._pristine.keys() - factors.keys():
+        touched = {name for factors, _ in stack for name in factors}
+        for name in [name for name in self._pristine if name not in touched]:
             self._targets[name].copy_(self._pristine[name])
-        for name, (up, down, ratio) in factors.items():
+            if self._at.type == self._device.type:  # a copy within the device is quickly made again
+                del self._pristine[name]
+        for name in touched:
             weight = self._targets[name]
             if name not in self._pristine:
                 self._pristine[name] = weight.to(self._at, copy=True)
-            there = weight.device
-            delta = _product(up.to(there), down.to(there)).view_as(weight)
-            torch.add(self._pristine[name].to(there), delta, alpha=scale * ratio, out=weight)
+            sum_ = self._pristine[name].to(weight.device)
+            own = [(*factors[name], scale) for factors, scale in stack if name in factors]
+            for i, (up, down, ratio, scale) in enumerate(own, 1):
+                delta = _product(up.to(weight.device), down.to(weight.device)).view_as(weight)
+                # float32 until the last one, which rounds into the weight's own storage
+                sum_ = torch.add(sum_, delta, alpha=scale * ratio, out=weight if i == len(own) else None)
 
-    def _factors(self, identity: object, path: Path) -> Factors:
-        """The file's factors, on the device; the ones used last are kept, so that going back reads no file."""
-        if identity not in self._read:
-            self._read[identity] = self._load(path)
-        self._read.move_to_end(identity)
-        while len(self._read) > 1 and sum(map(_nbytes, self._read.values())) > _KEPT_BYTES:
-            self._read.popitem(last=False)
-        return self._read[identity]
+    def _trim(self, needed: Collection[Identity] = (), room: int = 0) -> None:
+        """Forgets the LoRAs used longest ago until the rest, and `room` bytes more, are within the budget."""
+        for identity in [identity for identity in self._read if identity not in needed]:
+            if sum(map(_nbytes, self._read.values())) + room <= self._kept_bytes:
+                return
+            del self._read[identity]
 
     def _load(self, path: Path) -> Factors:
         file = read_header(path)
         self.check(file)
-        tensors = load_file(path, device=str(self._at))
+        alphas = Tensors(file).alphas()
+        tensors = load_file(path, str(self._at))
+        # float16 holds every float8 exactly, and CUDA computes with it
+        tensors |= {key: tensor.half() for key, tensor in tensors.items() if tensor.dtype in _FLOAT8}
         sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors.values()])
-        if not bool(sums.isfinite().all()):
-            raise LoraError(f"{path}: holds values that are not finite; the training diverged, or the file is damaged")
-        alphas = [name for name in file.modules if name + ALPHA in tensors]
-        values = torch.stack([tensors[name + ALPHA].float().reshape(()) for name in alphas]).tolist() if alphas else []
-        alpha = dict(zip(alphas, values, strict=True))
+        if not (sums.isfinite().all() and all(map(math.isfinite, alphas.values()))):
+            raise LoraError(f"{path}: {NOT_FINITE}")
+        for warning in other_training(file):
+            log.warning("%s: %s", path, warning)
         factors: Factors = {}
-        for name in file.modules:
-            down, up = tensors[name + DOWN], tensors[name + UP]
-            rank = down.shape[0]
-            factors[name] = (up.flatten(1), down.flatten(1), alpha.get(name, rank) / rank)
+        for name, (down, up) in file.factors.items():
+            rank = tensors[down].shape[0]
+            factors[name] = (tensors[up].flatten(1), tensors[down].flatten(1), alphas.get(name, rank) / rank)
         return factors
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise LoraError(f"{path} cannot be read: {error.strerror or error}") from error
+    return path, stat.st_mtime_ns, stat.st_size
 
 
 def _product(up: Tensor, down: Tensor) -> Tensor:
@@ -115,15 +146,6 @@ def _product(up: Tensor, down: Tensor) -> Tensor:
 
 def _nbytes(factors: Factors) -> int:
     return sum(up.nbytes + down.nbytes for up, down, _ in factors.values())
-
-
-def _targets(pipeline: Any) -> Iterator[tuple[str, Tensor]]:
-    """kohya's name and weight of every Linear and Conv2d of the U-Net and the text encoders."""
-    parts = {"lora_te_": pipeline.text_encoder}
-    if second := getattr(pipeline, "text_encoder_2", None):
-        parts = {"lora_te1_": pipeline.text_encoder, "lora_te2_": second}
-    encoders = {prefix: dict(_weights(encoder)) for prefix, encoder in parts.items()}
-    return kohya_names(dict(_weights(pipeline.unet)), encoders, pipeline.unet.config.layers_per_block)
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -20,7 +20,7 @@ from punks.painter.decoder import decoded, pixels_of, preview
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
-from punks.painter.lora import LoraSlot
+from punks.painter.lora import LoraStack
 from punks.painter.noise import start_from, starting_latents
 from punks.painter.samplers import make_scheduler
 from punks.painter.steering import steer
@@ -74,7 +74,7 @@ class Painter:
             raise self._out_of_memory(error, self.base.name) from error
         trim()
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
-        self._lora = LoraSlot(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
+        self._lora = LoraStack(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
         self._graphs = None if asked is None else install(self._pipeline, self.device, asked)
         pixels = pixels_of(self._pipeline.vae)
         self._pixels = pixels if self._graphs is None else self._graphs.replayed(pixels)
@@ -206,7 +206,7 @@ class Painter:
             path = weights.lora_path(row, recipe.epoch)
             if not path.is_file():
                 weights.require(row, recipe.epoch)
-            self._lora.fuse(path, recipe.lora_scale)
+            self._lora.fuse([(path, recipe.lora_scale)])
 
     def _denoise(
         self,

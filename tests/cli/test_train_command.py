@@ -1,4 +1,4 @@
-"""`punks recipe` prints a command whose outcome inspects as the variant's training."""
+"""`punks train-command` prints a command whose outcome inspects as the variant's training."""
 
 import json
 import shlex
@@ -11,10 +11,10 @@ from punks.lora.training_runs import ELEVEN, RUNS
 from tests.support.lora_files import write
 
 
-def recipe(variant: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str]]:
+def printed(variant: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str]]:
     """What is printed, and the words of the command as a shell would see them."""
     capsys.readouterr()
-    assert main(["recipe", variant]) == 0
+    assert main(["train-command", variant]) == 0
     said = capsys.readouterr().out
     return said, shlex.split(said.replace("\\\n", " "), comments=True)
 
@@ -22,9 +22,10 @@ def recipe(variant: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[
 def header(words: list[str]) -> dict[str, str]:
     """What kohya's scripts write into the header when they are called so."""
     given = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
-    switches = ("shuffle_caption", "bucket_no_upscale", "gradient_checkpointing")
+    switches = ("shuffle_caption", "enable_bucket", "gradient_checkpointing")
     written = {name: given.get(name, "None") for name in ("mixed_precision", "seed", "learning_rate", "unet_lr")}
     written |= {name: str(name in given) for name in switches}
+    written["bucket_no_upscale"] = str("bucket_no_upscale" in given and "enable_bucket" in given)
     for name in ("lr_scheduler", "network_module", "network_dim", "noise_offset", "max_token_length", "min_snr_gamma"):
         written[name] = given.get(name, "None")
     for name in ("multires_noise_iterations", "multires_noise_discount", "adaptive_noise_scale"):
@@ -49,10 +50,12 @@ def header(words: list[str]) -> dict[str, str]:
 def test_its_outcome_inspects_as_no_difference(
     variant: str, script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    said, words = recipe(variant, capsys)
+    said, words = printed(variant, capsys)
     assert words[:3] == ["accelerate", "launch", script]
     assert "--train_data_dir=${TRAIN_DATA_DIR:?}" in words
+    assert {"--enable_bucket", "--bucket_no_upscale"} < set(words)
     assert "unknown: lr_warmup_steps" in said
+    assert "unknown: enable_bucket" not in said
     only = "_0_attn2_to_k" if variant == "sd15-perfect" else "4_1_transformer_blocks_0_attn2"
     path = write(tmp_path / "x.safetensors", variant, header(words), only=only)
     capsys.readouterr()
@@ -65,7 +68,7 @@ def test_its_outcome_inspects_as_no_difference(
 
 
 def test_the_retry_puts_the_eleven_back(capsys: pytest.CaptureFixture[str]):
-    _, words = recipe("sdxl-fixed", capsys)
+    _, words = printed("sdxl-fixed", capsys)
     assert {
         "--network_dim=32",
         "--network_alpha=16",
@@ -85,18 +88,18 @@ def test_the_retry_puts_the_eleven_back(capsys: pytest.CaptureFixture[str]):
 
 
 def test_what_is_unknown_is_said_and_nothing_made_up(capsys: pytest.CaptureFixture[str]):
-    said, words = recipe("sd15-bespoke-baby", capsys)
+    said, words = printed("sd15-bespoke-baby", capsys)
     assert words == []
     assert "network_dim=64" in said
     assert "# unknown: network_alpha" in said
-    assert "learning_rate" not in RUNS["sd15-bespoke-baby"].parameters
-    said, words = recipe("demo", capsys)
+    assert "learning_rate" not in RUNS["sd15-bespoke-baby"]
+    said, words = printed("demo", capsys)
     assert words == []
     assert "training/train.py" in said
 
 
 def test_a_name_that_is_no_variant_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:
-        main(["recipe", "sd15-perfekt"])
+        main(["train-command", "sd15-perfekt"])
     assert caught.value.code == 2
     assert "sd15-perfekt" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_the_two_published_trainings_differ_in_the_eleven_and_the_base(perfect: 
     found = inspected(current, "--against", "sd15-perfect")
     assert [each["name"] for each in found["differences"]] == ["base", *ELEVEN]
     assert (found["verdict"], found["status"]) == ("refused", 1)
-    assert "this base has no module" in found["refusal"]
+    assert "it was trained on SDXL, but this base has the modules of SD 1.5" in found["refusal"]
     assert inspected(current, "--against", "sdxl-current")["differences"] == []
     found = inspected(perfect, "--against", "sd15-perfect")
     assert (found["differences"], found["verdict"], found["status"]) == ([], "serves", 0)
@@ -122,6 +122,56 @@ def test_the_hash_is_verified(perfect: Path):
     assert any("changed after training" in warning for warning in found["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("prefix", "header"),
+    [
+        ("0x", PERFECT),  # LyCORIS hashes tensor by tensor
+        ("", PERFECT | {"ss_training_comment": "dimension is resized from 32 to 16; "}),
+        (
+            "",
+            PERFECT | {"ss_training_comment": "Dynamic resize with sv_ratio: 2.0", "ss_network_dim": "Dynamic"},
+        ),
+        ("", {"ss_v2": "False", "ss_network_module": "networks.lora", "ss_network_dim": "32"}),  # merged
+    ],
+)
+def test_a_hash_over_other_bytes_is_not_verified(
+    prefix: str, header: dict[str, str], perfect: Path, capsys: pytest.CaptureFixture[str]
+):
+    save_file(load_file(perfect), perfect, metadata=header | {"sshs_model_hash": prefix + "ab" * 32})
+    found = inspected(perfect)
+    assert found["hash"] == "not verified"
+    assert not [warning for warning in found["warnings"] if "hash" in warning or "damaged" in warning]
+    assert main(["inspect", str(perfect)]) == 0
+    assert "is not verified: the tool that wrote it hashes other bytes" in capsys.readouterr().out
+
+
+def test_options_count_only_with_the_option_they_need(perfect: Path):
+    """kohya writes multires_noise_discount 0.3 always, and ignores bucket_no_upscale without buckets."""
+
+    def told(**header: str) -> tuple[dict[str, Any], list[str], list[str]]:
+        own = PERFECT | {f"ss_{name}": text for name, text in header.items()}
+        save_file(load_file(perfect), perfect, metadata=own)
+        found = inspected(perfect)
+        return found["parameters"], [each["name"] for each in found["differences"]], found["unknown"]
+
+    known, differs, _ = told(multires_noise_iterations="None")
+    assert known["multires_noise_discount"] is None
+    assert {"multires_noise_iterations", "multires_noise_discount"} < set(differs)
+    current = perfect.with_name("current.safetensors")
+    save_file(load_file(perfect), current, metadata=CURRENT | {"ss_multires_noise_discount": "0.3"})
+    assert "multires_noise_discount" not in [
+        each["name"] for each in inspected(current, "--against", "sdxl-current")["differences"]
+    ]
+    for off in ({"enable_bucket": "False", "bucket_no_upscale": "False"}, {"enable_bucket": "False"}):
+        known, differs, unknown = told(**off)
+        assert "bucket_no_upscale" not in known
+        assert "bucket_no_upscale" not in differs
+        assert "bucket_no_upscale" in unknown
+    known, differs, _ = told(enable_bucket="True", bucket_no_upscale="False")
+    assert known["bucket_no_upscale"] is False
+    assert "bucket_no_upscale" in differs
+
+
 def test_what_is_not_in_the_file_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = write(tmp_path / "x.safetensors", "sd15-perfect", None, only="mid_block")
     found = inspected(path, "--against", "sd15-perfect")
@@ -131,7 +181,7 @@ def test_what_is_not_in_the_file_is_unknown(tmp_path: Path, capsys: pytest.Captu
     assert main(["inspect", str(path)]) == 0
     said = capsys.readouterr().out
     assert "unknown of unknown, step unknown of unknown" in said
-    assert "unknown: the file carries none" in said
+    assert "unknown: the file has none" in said
 
 
 def test_parameters_are_found_in_the_datasets_too(perfect: Path):
@@ -179,7 +229,7 @@ def test_a_file_of_gigabytes_is_not_loaded(tmp_path: Path):
     measured = sum(block["measured"] for block in found["blocks"])
     assert 0 < measured < 0.2 * found["modules"]
     assert found["base"] == "sdxl"
-    assert "alpha is unknown" in " ".join(found["warnings"])
+    assert "modules have no alpha" in " ".join(found["warnings"])
 
 
 def test_the_command_as_it_is_read(perfect: Path):

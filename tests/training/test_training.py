@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from punks.painter.lora import LoraSlot, read_header
+from punks.painter.lora import LoraStack, read_header
 from punks.snap import snap
 from tests.support import ROOT
 from training import dataset, kohya, models
@@ -52,11 +52,11 @@ def test_training_writes_a_pipeline_and_a_lora_that_fits_it(trained: tuple[Path,
     assert not index["requires_safety_checker"]
     for epoch in TINY.kept_epochs:
         file = read_header(kohya.epoch_file(out / "lora", TINY, epoch))
-        LoraSlot(pipeline).check(file)
+        LoraStack(pipeline).check(file)
         assert file.ranks == [TINY.rank]
         assert file.metadata["ss_network_alpha"] == "2.0"
         assert file.metadata["ss_epoch"] == str(epoch)
-        assert {name.split("_")[1] for name in file.modules} == {"unet", "te"}
+        assert {name.split("_")[1] for name in file.modules} == {"unet", "te1"}
 
 
 def test_training_again_reads_what_is_there_and_ends_the_same(trained: tuple[Path, Path]) -> None:
@@ -111,7 +111,7 @@ def test_the_lora_in_the_model_is_the_one_in_the_file(tmp_path: Path) -> None:
     class Pipeline:
         unet, text_encoder = model.unet, model.text
 
-    LoraSlot(Pipeline()).fuse(tmp_path / "lora.safetensors", 1.0)
+    LoraStack(Pipeline()).fuse([(tmp_path / "lora.safetensors", 1.0)])
     changed = [name for name, value in expected.items() if not torch.equal(value, pristine[name])]
     assert changed
     for name, value in model.unet.state_dict().items():

@@ -19,7 +19,7 @@ from punks.painter.cuda.blocks import rewrite
 from punks.painter.cuda.graphs import choose_engine, join_projections
 from punks.painter.decoder import decoded, pixels_of
 from punks.painter.loading import place
-from punks.painter.lora import LoraSlot
+from punks.painter.lora import LoraStack
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -76,7 +76,7 @@ def test_a_lora_reaches_what_is_joined_and_rewritten(pipeline: Any, request: pyt
     rewritten(pipeline)
     assert torch.allclose(noise_of(pipeline), bare, atol=1e-4)
     for one in (plain, pipeline):
-        LoraSlot(one).fuse(weights.lora_path(row, row.epoch), 1.0)
+        LoraStack(one).fuse([(weights.lora_path(row, row.epoch), 1.0)])
     assert not torch.allclose(noise_of(plain), bare, atol=1e-3)
     assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-4)
 
