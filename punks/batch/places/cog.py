@@ -134,7 +134,7 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
     for name, value in _asked(job).items():
         default = FIELDS[name].default
         # traits have had their effect on the other fields
-        if name != "traits" and table.get(name, default) != value:
+        if name != "traits" and table.get(name, default) != value and (table.get(name) or value):
             raise JobError(f"the server painted another recipe: {name} {table.get(name)!r}, not {value!r}")
     picture = _picture(pixels, file)
     if picture.size != (24, 24) or picture.mode not in ("RGB", "RGBA"):
