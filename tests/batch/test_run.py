@@ -1,6 +1,5 @@
 """Runs on this machine, in processes of their own: killed, cut off, short of room, and gone on with."""
 
-import io
 import json
 import os
 import random
@@ -24,10 +23,10 @@ from punks.batch.manifest import NAME, entries
 from punks.batch.places.local import Local
 from punks.batch.run import run
 from punks.errors import BatchError
-from punks.files.palettes import parse_palette
-from punks.files.png import read_recipe
-from punks.generate import Studio
+from punks.files.png import RECIPE, read_texts
+from punks.generate import generate
 from punks.recipe import Recipe
+from punks.request import from_json
 from tests.support.batches import PATIENCE, batch, facts, lines, pictures, start, until
 
 ROWS = 24
@@ -68,19 +67,13 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
         time.sleep(chance.random() / 10)
         return process
 
-    # one of two processes that paint dies, and another takes its place; then the whole run is killed
+    # one of two processes that paint dies, and another takes its place
     process = begun("--workers", "2")
     family = psutil.Process(process.pid).children(recursive=True)
     next(one for one in family if "spawn_main" in " ".join(one.cmdline())).kill()
     now = lines(folder)
     until(lambda: lines(folder) > now + 2)
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate()
-    assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
-
     # another run keeps out, and Ctrl-C ends this one
-    process = begun()
     other = batch(rows, folder, weights=tiny_weights)
     assert (other.returncode, "another run writes there" in other.stderr) == (1, True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -103,14 +96,17 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
     assert "Traceback" not in full.stderr
     assert (folder / NAME).read_bytes().endswith(b"}\n")
 
+    # the whole run is killed
     process = begun()
+    family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
+    assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
 
     assert lines(folder) < ROWS
-    ended = batch(rows, "--workers", "2", folder, weights=tiny_weights)
+    ended = batch(rows, folder, weights=tiny_weights)
     assert ended.returncode == 1, ended.stderr
-    assert f"{ROWS - int(ended.stdout.split()[1])} there already" in ended.stdout
+    assert f"{ROWS - int(ended.stdout.split()[1])} kept" in ended.stdout
     assert pictures(folder) == pictures(undisturbed)
     assert facts(folder) == facts(undisturbed)
 
@@ -128,7 +124,7 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     changed = tmp_path / "jobs.csv"
     changed.write_text(rows.read_text().replace("background 9", "orange solid background").replace("lad,x", "lad,31"))
     ended = batch(changed, folder, weights=tiny_weights)
-    assert f"4 painted, {ROWS - 3} there already, 1 failed" in ended.stdout
+    assert f"4 painted, {ROWS - 3} kept, 1 failed" in ended.stdout
     new = [json.loads(line) for line in (folder / NAME).read_bytes().splitlines()[before:]]
     assert sorted(entry["job"] for entry in new) == [3, 4, 10, ROWS + 1, ROWS + 2]
     assert [one["status"] for one in facts(folder)] == ["done"] * (ROWS + 1) + ["failed"]
@@ -136,8 +132,9 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     assert {name for name in now if now[name] != was.get(name)} == {
         f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", f"{ROWS + 1:06d}")
     }
-    # nothing is left to do, so nothing is loaded; what is asked for in addition is
-    assert f"{ROWS + 1} there already, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
+    # a finish that is asked for now: nothing is painted, and no process starts
+    ended = batch(changed, folder, "--background", "lime", weights=tiny_weights, device="none")
+    assert f"{ROWS + 1} finished, 1 failed" in ended.stdout
 
 
 @pytest.fixture
@@ -151,19 +148,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
-    """Twins get other seeds, the first ones of theirs that no row before has; then all share six colours."""
+    """Twins get other seeds, the first ones of theirs that no row before has; then all share six colors."""
     folder, jobs = tmp_path / "out", tmp_path / "jobs.csv"
     jobs.write_text("prompt,seed,background\nlady,1,keep\nlad,2,transparent\nlady,1,keep\nlady,1,keep\nlad,3,keep\n")
     assert batch(jobs, "--unique", folder, weights=tiny_weights).returncode == 0
-    found = facts(folder)
-    assert [one["recipe"]["seed"] for one in found] == [1, 2, 1 + 2654435761, 1 + 2 * 2654435761 - 2**32, 3]
-    assert [one.get("asked") for one in found] == [None, None, {"seed": 1}, {"seed": 1}, None]
-    assert len({one["cells"] for one in found}) == 5
+    painted = facts(folder)
+    assert [one["recipe"]["seed"] for one in painted] == [1, 2, 1 + 2654435761, 1 + 2 * 2654435761 - 2**32, 3]
+    assert [one.get("asked") for one in painted] == [None, None, {"seed": 1}, {"seed": 1}, None]
+    assert len({one["cells"] for one in painted}) == 5
     before = pictures(folder)
 
-    locked = ("--unique", "--palette-lock", "6")
-    assert "5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
-    painted, found = found, facts(folder)
+    shared = ("--unique", "--shared-palette", "6")
+    assert "5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
+    found = facts(folder)
     # punks are told apart as they were painted, before and after
     assert [one["cells"] for one in found] == [one["cells"] for one in painted]
     palette = found[0]["recipe"]["palette"]
@@ -171,25 +168,23 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     for one in found:
         assert one["recipe"]["palette"] == palette
         assert set(one["palette"]) <= set(palette.split(","))
-        assert (folder / one["files"]["unlocked"]).read_bytes() == before[one["files"]["pixels"]]
-        # the picture carries the recipe that paints it in these colours
-        recipe = read_recipe(folder / one["files"]["image"])
+        # the picture carries the recipe that paints it in these colors
+        again = generate(*from_json(read_texts(folder / one["files"]["image"])[RECIPE]))
         with Image.open(folder / one["files"]["pixels"]) as picture:
-            assert (np.asarray(picture) == Studio().generate(recipe).art.cells).all()
-    assert {tuple(row) for row in parse_palette(palette.split(",")).tolist()} <= {
-        color for one in before.values() for color in _colors(one)
-    }
+            assert (np.asarray(picture) == again.art.cells).all()
+    assert set(palette.split(",")) <= {color for one in painted for color in one["palette"]}
+
     # a punk more: the palette is found anew, from the punks as they were painted
     jobs.write_text(f"{jobs.read_text()}lady,8,keep\n")
-    assert "1 painted, 5 there already" in batch(jobs, *locked, folder, weights=tiny_weights).stdout
-    other = tmp_path / "other"
-    assert batch(jobs, *locked, other, weights=tiny_weights).returncode == 0
-    assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
-    # without the lock each is again as it was painted, and nothing is painted for it
-    assert "6 there already" in batch(jobs, "--unique", folder, weights=tiny_weights).stdout
+    assert "1 painted, 5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
+    together = (facts(folder), pictures(folder))
+    assert together[0][0]["recipe"]["palette"] != palette
+    # without it each is again as it was painted, and nothing is painted for that
+    assert "6 finished" in batch(jobs, "--unique", folder, weights=tiny_weights, device="none").stdout
     assert facts(folder)[:5] == painted
     assert before.items() <= pictures(folder).items()
-    assert not list((folder / "unlocked").iterdir())
+    assert "6 kept" in batch(jobs, *shared, folder, weights=tiny_weights, device="none").stdout
+    assert (facts(folder), pictures(folder)) == together
 
 
 def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path, tmp_path: Path):
@@ -197,15 +192,10 @@ def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path
     jobs.write_text("prompt\nlad\n")
     before = (pictures(folder), facts(folder))
     refused = batch(jobs, folder, weights=tiny_weights)
-    way = "it holds another batch; name another folder, or --overwrite to paint over its punks"
+    way = "it holds another batch; use another folder, or --overwrite to paint over its punks"
     assert (refused.returncode, refused.stderr) == (1, f"punks: {folder}: {way}\n")
     assert (pictures(folder), facts(folder)) == before
     assert "1 painted" in batch(jobs, "--overwrite", folder, weights=tiny_weights).stdout
-
-
-def _colors(png: bytes) -> set[tuple[int, int, int]]:
-    with Image.open(io.BytesIO(png)) as picture:
-        return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))
 
 
 def test_processes_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
