@@ -3,9 +3,6 @@
 import itertools
 import json
 import math
-import os
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from fractions import Fraction
@@ -23,12 +20,12 @@ from punks.batch.collection.draw import NONE, Collection, quotas
 from punks.batch.collection.file import parse_collection, read_collection
 from punks.batch.manifest import entries
 from punks.errors import BatchError, PunkError, RecipeError
-from punks.recipe import Recipe
+from punks.palette import background_color
 from punks.report.metadata import metadata, rarity, rarity_table, write_metadata
 from punks.report.show import show
-from punks.traits import color_of
+from punks.request import divide
 from tests.support import ROOT
-from tests.support.batches import TINY
+from tests.support.batches import batch
 
 NIGHT = """
 count = 200
@@ -228,7 +225,7 @@ def test_jobs_have_the_caption_as_prompt_a_seed_each_and_their_traits(night: Col
         drawn = jobs.values(job.number)
         assert job.recipe.variant == "demo"
         assert job.recipe.num_inference_steps == 4
-        assert job.recipe.background == color_of(drawn["background"])
+        assert job.finish.background_rgb == background_color(drawn["background"])
         tags = job.recipe.prompt.split(", ")
         assert tags[0] == f"portrait of bespoke punk {drawn['subject']}"
         style = {"long": "long hair", "afro": "afro"}[drawn["hair style"]]
@@ -259,7 +256,7 @@ def test_the_example_is_drawn_as_it_stands() -> None:
 def test_slips_and_values_that_nobody_gets_are_noticed() -> None:
     made = parse_collection(table({"hat": {"bandanna": 1, "none": 1}, "eyewear": {"glasses": 1, "none": 999}}))
     assert [line.split(";")[0] for line in made.notices()] == [
-        "traits.wear: the training knows no 'bandanna'",
+        "traits.wear: 'bandanna' is not in the training captions",
         "eyewear: none of 10 punks gets glasses",
     ]
 
@@ -272,13 +269,13 @@ HAT = {"hat": {"fedora": 1, "none": 1}}
     [
         ({"count": 0}, "count: 0 is not allowed; say how many punks: a whole number from 1 to"),
         ({"count": True}, "count: True"),
-        ({"count": None}, "count: nothing is given"),
+        ({"count": None}, "count: missing"),
         ({"seed": -1}, "seed: -1"),
         ({"cuont": 5}, "cuont: 5 is not allowed; did you mean count? there are count, seed"),
         ({"name": "Punk"}, "name: 'Punk' is not allowed; put {number} into it"),
         ({"image": 5}, "image: 5 is not allowed; use a text"),
-        ({"traits": None}, "traits: nothing is given; give a table for each trait"),
-        ({"traits": {"hair": {"red": 1}}}, "traits.subject: nothing is given; give weights to lady"),
+        ({"traits": None}, "traits: missing; give a table for each trait"),
+        ({"traits": {"hair": {"red": 1}}}, "traits.subject: missing; give weights to lady"),
         ({"traits": {"subject": {"cat": 1}}}, "traits.subject: 'cat' is not allowed; use lady and lad"),
         ({"traits": {"subject": {"lady": 1}, "hat": {"fedora": 1}}}, "traits.hat: {'fedora': 1} is not allowed; "),
         (
@@ -316,7 +313,7 @@ HAT = {"hat": {"fedora": 1, "none": 1}}
             {"rules": [{"when": {"hat": "fez"}, "never": {"hat": "none"}}]},
             "rules[1].when.hat: 'fez' is not allowed; its values are fedora, none",
         ),
-        ({"rules": [{"when": {"hat": []}, "never": {"hat": "none"}}]}, "rules[1].when.hat: nothing is given"),
+        ({"rules": [{"when": {"hat": []}, "never": {"hat": "none"}}]}, "rules[1].when.hat: missing"),
         ({"rules": [{"when": {"hat": [["fedora"]]}, "never": {"hat": "none"}}]}, "rules[1].when.hat: ['fedora']"),
         (
             {"rules": [{"when": {"hat": "fedora"}, "never": {"hat": "none"}}]},
@@ -340,25 +337,19 @@ def test_bad_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_collection(tmp_path / "nothing.toml")
 
 
-def batch(*words: object, weights: Path) -> "subprocess.CompletedProcess[str]":
-    """`punks batch` with the tiny random model, in a process of its own."""
-    command = [sys.executable, TINY, "batch", *words, "--variant", "tiny"]
-    environment = {**os.environ, "PUNKS_WEIGHTS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    return subprocess.run([*map(str, command), "--size", "48"], env=environment, capture_output=True, text=True)
-
-
 def test_a_collection_is_painted_described_and_shown(tmp_path: Path, tiny_weights: Path) -> None:
-    path, folder, kept = tmp_path / "night.toml", tmp_path / "out", ("--background", "keep")
+    path, folder = tmp_path / "night.toml", tmp_path / "out"
+    collection = ("--collection", path, "--seed", 3, "--background", "keep")
     path.write_text(NIGHT, "utf-8")
-    ended = batch("--traits", path, "-n", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
+    ended = batch(*collection, "-n", 4, folder, weights=tiny_weights)
     assert ended.returncode == 0, ended.stderr
     assert "headwear: none of 4 punks gets gold crown; the weight is too small" in ended.stderr
     drawn = read_collection(path, 4, 3).jobs({"variant": "tiny"})
     for job, entry in zip(drawn, entries(folder), strict=True):
-        recipe = Recipe.from_dict(entry["recipe"])
+        recipe, finish = divide(entry["recipe"])
         assert job.recipe
         assert (job.recipe.traits, job.recipe.prompt, job.recipe.seed) == (recipe.traits, recipe.prompt, recipe.seed)
-        assert recipe.background == "keep"
+        assert finish.background == "keep"
         found = json.loads((folder / "metadata" / f"{job.number}.json").read_text("utf-8"))
         jsonschema.validate(found, ERC721)
         told = {one["trait_type"]: one["value"] for one in found["attributes"]}
@@ -368,8 +359,8 @@ def test_a_collection_is_painted_described_and_shown(tmp_path: Path, tiny_weight
         assert (folder / name).stat().st_size > 0
     # another place for the pictures: new metadata, and nothing is painted again
     path.write_text(NIGHT.replace("ipfs://CID/", "https://example.com/"), "utf-8")
-    ended = batch("--traits", path, "--count", 4, "--seed", 3, "-o", folder, *kept, weights=tiny_weights)
-    assert ended.stdout.startswith(f"{folder}: 4 there already\n")
+    ended = batch(*collection, "--count", 4, folder, weights=tiny_weights, device="none")
+    assert ended.stdout.startswith(f"{folder}: 4 kept\n")
     assert json.loads((folder / "metadata" / "2.json").read_text("utf-8"))["image"] == "https://example.com/000002.png"
 
 
