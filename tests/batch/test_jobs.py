@@ -11,6 +11,7 @@ from punks.batch.manifest import NAME, Manifest, entries
 from punks.cli import main
 from punks.errors import BatchError, RecipeError
 from punks.files.init_image import picture_hash
+from punks.finish import Finish
 from punks.recipe import MAX_SEED, Recipe
 
 
@@ -33,17 +34,17 @@ def test_a_cell_becomes_what_its_field_holds_and_an_empty_one_takes_the_default(
         num_inference_steps=12,
         guidance_scale=3,
         template=False,
-        palette="#fff,#000",
         seed=40,
         variant="tiny",
     )
+    assert one.finish == Finish(palette="#fff,#000").of(one.recipe)
     assert two.recipe == Recipe(prompt="lad", guidance_scale=5, seed=9, variant="tiny")
     assert (one.name, two.name) == ("000001", "000002")
 
 
 def test_jsonl_says_the_same_as_csv(tmp_path: Path):
-    line = {"prompt": "lady, red hair", "seed": None, "template": False, "lora_scale": 0.5}
-    csv = 'prompt,seed,template,lora_scale\n"lady, red hair",,false,0.5\n\nlad,,,\n'
+    line = {"prompt": "lady, red hair", "seed": None, "template": False, "num_inference_steps": 9}
+    csv = 'prompt,seed,template,steps\n"lady, red hair",,false,9\n\nlad,,,\n'
     given = {"variant": "tiny"}
     first = list(read_jobs(written(tmp_path / "a.jsonl", json.dumps(line) + '\n\n{"prompt": "lad"}\n'), given))
     assert first == list(read_jobs(written(tmp_path / "a.csv", csv), given))
@@ -70,12 +71,12 @@ def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "promt,seed\nlady,1\n", "column: 'promt' is not allowed; did you mean prompt?"),
-        ("a.csv", "prompt,steps\nlady,1\n", "did you mean num_inference_steps?"),
-        ("a.jsonl", '{"prompt": "x", "colour": 3}\n', "did you mean colors?"),
+        ("a.csv", "promt,seed\nlady,1\n", "unknown column 'promt'; did you mean prompt?"),
+        ("a.csv", "prompt,stepps\nlady,1\n", "did you mean steps?"),
+        ("a.jsonl", '{"prompt": "x", "colour": 3}\n', "did you mean colours?"),
         ("a.txt", "lady\n", "give a .csv or .jsonl file"),
         ("a.csv", "prompt\n", "there is no row in it"),
-        ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "column: 'prompt' is not allowed; two columns have this name"),
+        ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "duplicate column 'prompt'"),
         ("a.csv", "\nprompt\nlady\n", "its first line is empty; begin with the names of the columns"),
         ("a.csv", 'prompt,seed\n"lady, red hair,1\nlad,2\n', "the row that begins in line 2 cannot be read as CSV"),
         ("a.jsonl", "\n\n", "there is no row in it"),
@@ -97,7 +98,7 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, t
         ('"seed": -1', "seed: -1"),
         ('"sead": 1', "did you mean seed?"),
         ('"image": "absent.png"', "absent.png: cannot be read"),
-        ('"negative_prompt": "\\ud800"', "characters that no text may hold"),
+        ('"negative_prompt": "\\ud800"', "remove the characters that are not valid text"),
         ('"prompt": ', "it is not JSON"),
         ('"seed": 1, "seed": 2', "row: 'seed' is not allowed; two values have this name; leave one out"),
         ('"traits": {"hair": "red", "hair": "blue"}', "row: 'hair' is not allowed; two values have this name"),
@@ -119,7 +120,7 @@ def test_csv_rows_that_are_wrong(tmp_path: Path):
     errors = [job.error for job in read_jobs(tmp_path / "a.csv", {"variant": "tiny"})]
     assert "more cells than there are columns; quote a text with commas" in errors[0]
     assert "template: 'maybe'" in errors[1]
-    assert "characters that no text may hold" in errors[2]
+    assert "remove the characters that are not valid text" in errors[2]
     assert errors[3] == ""
 
 
@@ -135,7 +136,7 @@ def test_a_row_may_start_from_a_picture_beside_the_file(tmp_path: Path):
     (tmp_path / "start.png").write_bytes(picture.read_bytes())
     (job,) = read_jobs(written(tmp_path / "a.csv", "prompt,image\nlady,start.png\n"), {"variant": "tiny"})
     assert job.recipe
-    assert job.recipe.image == picture_hash(picture)
+    assert job.recipe.image_sha256 == picture_hash(picture)
     assert job.image == tmp_path / "start.png"
 
 
@@ -198,16 +199,17 @@ def test_a_damaged_manifest_is_named_with_its_line(tmp_path: Path):
     [
         (["--prompt", "lady", "--on", "mars"], "on: 'mars' is not allowed"),
         (["--prompt", "lady", "--workers", "0"], "workers: 0"),
-        (["--prompt", "lady", "--palette-lock", "1"], "palette-lock: 1"),
+        (["--prompt", "lady", "--shared-palette", "1"], "shared-palette: 1"),
+        (["--prompt", "lady", "--palette-lock", "8"], "--palette-lock is called --shared-palette now"),
         (["--prompt", "lady", "--on", "replicate:punks"], "use replicate:OWNER/MODEL"),
         (["--prompt", "lady", "--on", "replicate:a/b"], "set REPLICATE_API_TOKEN"),
         (["--prompt", "lady", "--on", "http://127.0.0.1:9"], "no server answers there"),
         (["--prompt", "lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
         (["absent.csv"], "absent.csv: cannot be read"),
-        ([], "name a file of jobs, or give a --prompt"),
-        (["a.csv", "--count", "3"], "--count goes with --prompt"),
-        (["a.csv", "--prompt", "lady"], "name a file of jobs, or give a --prompt"),
-        (["--traits", "absent.toml"], "absent.toml: cannot be read"),
+        ([], "name a file of JOBS, or give --prompt or --collection"),
+        (["a.csv", "--count", "3"], "--count needs --prompt or --collection"),
+        (["a.csv", "--prompt", "lady"], "name a file of JOBS, or give --prompt or --collection"),
+        (["--collection", "absent.toml"], "absent.toml: cannot be read"),
         (["--prompt", "lady", "--on", "http://127.0.0.1:x"], "it is no address"),
     ],
 )

@@ -133,7 +133,7 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
         f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", f"{ROWS + 1:06d}")
     }
     # a finish that is asked for now: nothing is painted, and no process starts
-    ended = batch(changed, folder, "--background", "lime", weights=tiny_weights, device="none")
+    ended = batch(changed, "--background", "lime", folder, weights=tiny_weights, device="none")
     assert f"{ROWS + 1} finished, 1 failed" in ended.stdout
 
 
