@@ -19,10 +19,8 @@ from PIL import Image
 
 from bench.demo import flags, held_out, paint, percent, recipe, row
 from bench.pixels_damage import damage
-from punks import Recipe
-from punks.generate import Punk, Studio, restore
+from punks import Finish, Pipeline, Punk, Recipe, finish, snap
 from punks.painter.encoder import count_tokens
-from punks.snap import snap
 from punks.snap.color import ciede2000, lab
 from punks.traits import Traits
 from training.captions import FILLERS, fields, prompt
@@ -54,14 +52,14 @@ def main() -> None:
     if args.image_dir:
         report_paintings(sorted(args.image_dir.glob("*.png")), args.sheet)
     if args.prompts:
-        studio = Studio()
+        pipeline = Pipeline()
         jobs = [(one, seed) for seed in range(args.seeds) for one in held_out(args.prompts)]
         reports = {"given": report_given, "traits": report_traits, "long": report_long}
         for part in args.parts:
             if part == "steered":
-                report_steered(studio, jobs, args.steer)
+                report_steered(pipeline, jobs, args.steer)
             else:
-                reports[part](studio, jobs)
+                reports[part](pipeline, jobs)
 
 
 def other(one: Drawn, number: int) -> str:
@@ -124,14 +122,14 @@ def sure(one: Drawn) -> tuple[Mask, Mask]:
     return clear, ~np.logical_or.reduce(masks)
 
 
-def report_given(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:
+def report_given(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     """A background that the prompt does not name, given to the painted picture."""
     colors = [code(other(one, number)) for number, (one, _) in enumerate(jobs)]
-    punks = paint(studio, [recipe(prompt(one), seed) for one, seed in jobs])
+    punks = paint(pipeline, [recipe(prompt(one), seed) for one, seed in jobs])
     whole: list[bool] = []
     changed: list[float] = []
     for (one, _), color, punk in zip(jobs, colors, punks, strict=True):
-        given = restore(punk.painting, punk.recipe.replace(background=color))[0]
+        given = finish(punk, Finish(background=color)).art
         ground, figure = sure(one)
         right = near(given.cells, color)
         whole.append(bool(right[ground].all()))
@@ -140,7 +138,7 @@ def report_given(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:
     row("given: figure changed", f"{100 * np.mean(changed):.3f}%", "< 0.5%")
 
 
-def report_steered(studio: Studio, jobs: Sequence[tuple[Drawn, int]], steers: Sequence[float]) -> None:
+def report_steered(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]], steers: Sequence[float]) -> None:
     """What steering alone does, without repainting: no background in the prompt, and another one in it."""
     solid = [(dataclasses.replace(one, pattern="solid", second=None), seed) for one, seed in jobs]
     for words in ("no background said", "another said"):
@@ -148,13 +146,12 @@ def report_steered(studio: Studio, jobs: Sequence[tuple[Drawn, int]], steers: Se
             wanted = [dataclasses.replace(one, background=other(one, n)) for n, (one, _) in enumerate(solid)]
             recipes = [
                 recipe(prompt(one) if words == "another said" else bare(one), seed).replace(
-                    steer=strength, background=code(want.background)
+                    steer=strength, steer_color=code(want.background)
                 )
                 for (one, seed), want in zip(solid, wanted, strict=True)
             ]
-            punks = paint(studio, recipes)
-            kept = [restore(punk.painting, punk.recipe.replace(background="keep"))[0].cells for punk in punks]
-            found = [read(cells, want) for cells, want in zip(kept, wanted, strict=True)]
+            punks = paint(pipeline, recipes)
+            found = [read(punk.art.cells, want) for punk, want in zip(punks, wanted, strict=True)]
             gaps = [one.background for one in found if one.background is not None]
             rest = [flag for one, want in zip(found, wanted, strict=True) for flag in flags(one, want)]
             title = f"steer {strength:g}, {words}"
@@ -187,14 +184,13 @@ def traits_of(one: Drawn) -> Traits:
     )
 
 
-def report_traits(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:
+def report_traits(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     """Captions from traits beside hand-written ones; the picture as it was painted."""
     written = [recipe(prompt(one), seed) for one, seed in jobs]
-    built = [
-        Recipe(traits=traits_of(one), variant="demo", seed=seed, background="keep", eyes="keep") for one, seed in jobs
-    ]
+    built = [Recipe(traits=traits_of(one), variant="demo", seed=seed) for one, seed in jobs]
     for title, recipes in (("hand-written", written), ("from traits", built)):
-        report_obeyed(title, jobs, paint(studio, recipes))
+        punks = [finish(punk, Finish(background="keep", eyes="keep")) for punk in paint(pipeline, recipes)]
+        report_obeyed(title, jobs, punks)
 
 
 def report_obeyed(title: str, jobs: Sequence[tuple[Drawn, int]], punks: Sequence[Punk]) -> None:
@@ -207,9 +203,9 @@ def report_obeyed(title: str, jobs: Sequence[tuple[Drawn, int]], punks: Sequence
     row(f"{title}: accessories", percent(worn), "")
 
 
-def report_long(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:
+def report_long(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     """A caption of 140 tokens: its background named first, last, and last where 77 tokens are all that is read."""
-    pipeline = studio.painter("demo")._pipeline
+    own = pipeline.painter("demo")._pipeline
     solid = [(one, seed) for one, seed in jobs if one.pattern == "solid"]
     texts: dict[str, list[str]] = {"first": [], "last": [], "last, 77 tokens": []}
     for one, _ in solid:
@@ -217,16 +213,16 @@ def report_long(studio: Studio, jobs: Sequence[tuple[Drawn, int]]) -> None:
         trait = next(tag for tag in tags if tag.endswith(" background"))
         rest = [tag for tag in tags if tag != trait]
         for filler in FILLERS * 2:
-            if count_tokens(pipeline, ", ".join([*rest, trait])) >= TOKENS:
+            if count_tokens(own, ", ".join([*rest, trait])) >= TOKENS:
                 break
             rest.append(filler)
         texts["first"].append(", ".join([*rest[:3], trait, *rest[3:]]))
         texts["last"].append(", ".join([*rest, trait]))
-        ids = pipeline.tokenizer(texts["last"][-1], truncation=True, max_length=77).input_ids
-        texts["last, 77 tokens"].append(pipeline.tokenizer.decode(ids, skip_special_tokens=True))
+        ids = own.tokenizer(texts["last"][-1], truncation=True, max_length=77).input_ids
+        texts["last, 77 tokens"].append(own.tokenizer.decode(ids, skip_special_tokens=True))
     for place, long in texts.items():
         recipes = [recipe(text, seed).replace(template=False) for text, (_, seed) in zip(long, solid, strict=True)]
-        punks = paint(studio, recipes)
+        punks = paint(pipeline, recipes)
         gaps = [read(punk.art.cells, one).background for punk, (one, _) in zip(punks, solid, strict=True)]
         row(
             f"140 tokens, background {place}",

@@ -1,7 +1,6 @@
 """A folder as `punks batch` leaves it, of generated portraits with known traits: nothing is painted for it."""
 
 import argparse
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from bench.pixels_damage import damage
-from punks import Recipe
-from punks.files.png import write_png
-from punks.prompts import complete
+from punks import Finish, Recipe
+from punks.files.png import RECIPE, write_png
+from punks.request import flat, to_json
 from punks.snap.art import palette_of
 from training.captions import fields
 from training.portraits import draw, sample
@@ -53,11 +52,13 @@ def _done(folder: Path, job: int, images: bool, paintings: bool) -> dict[str, An
     cells = draw(traits, rng).cells
     name = f"{job:06d}"
     recipe = Recipe(prompt=", ".join(fields(traits)), variant="demo", seed=job)
+    finish = Finish().of(recipe)
+    text = to_json(recipe, finish)
     files = {"image": f"images/{name}.png", "pixels": f"pixels/{name}.png"}
     art = Image.fromarray(cells)
     write_png(art, folder / files["pixels"])
     if images:
-        write_png(art.resize((1024, 1024), Image.Resampling.NEAREST), folder / files["image"], recipe)
+        write_png(art.resize((1024, 1024), Image.Resampling.NEAREST), folder / files["image"], {RECIPE: text})
     if paintings:
         files["painting"] = f"paintings/{name}.png"
         damage("real", cells, job).save(folder / files["painting"])
@@ -65,8 +66,8 @@ def _done(folder: Path, job: int, images: bool, paintings: bool) -> dict[str, An
         "name": name,
         "job": job,
         "status": "done",
-        "recipe": dataclasses.asdict(recipe),
-        "prompt": complete(recipe.prompt),
+        "recipe": flat(recipe, finish),
+        "prompt": recipe.painted_prompt,
         "files": files,
         "sha256": {key: hashlib.sha256(path.encode()).hexdigest() for key, path in files.items()},
         "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in palette_of(cells).tolist()],

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punks import Recipe
-from punks.generate import Punk, Studio
+from punks import Pipeline, Punk, Recipe
 from punks.snap.art import edges
 from training.captions import FILLERS, prompt
 from training.dataset import draw_all
@@ -40,31 +39,31 @@ def main() -> None:
     parser.add_argument("--epoch-prompts", type=int, default=32)
     parser.add_argument("--sheet", type=Path, help="write the first 64 paintings here")
     args = parser.parse_args()
-    studio, traits = Studio(), held_out(max(args.prompts, args.soft, args.long, args.epoch_prompts))
+    pipeline, traits = Pipeline(), held_out(max(args.prompts, args.soft, args.long, args.epoch_prompts))
 
     obeyed = [(one, seed) for seed in range(args.seeds) for one in traits[: args.prompts]]
     if obeyed:
         start = time.perf_counter()
-        punks = paint(studio, [recipe(prompt(one), seed) for one, seed in obeyed])
+        punks = paint(pipeline, [recipe(prompt(one), seed) for one, seed in obeyed])
         row("seconds a picture", f"{(time.perf_counter() - start) / len(punks):.2f}", "<= 6")
         report_obedience([one for one, _ in obeyed], punks)
         report_flatness("scale 1", punks)
         if args.sheet:
-            write_sheet(args.sheet, [one.painting for one in punks[:64]])
+            write_sheet(args.sheet, [one.painting.image for one in punks[:64]])
     for scale in (0.0, 0.5) if args.soft else ():
-        base = paint(studio, [recipe(prompt(one), 0, lora_scale=scale) for one in traits[: args.soft]])
+        base = paint(pipeline, [recipe(prompt(one), 0, lora_scale=scale) for one in traits[: args.soft]])
         report_flatness(f"scale {scale:g}", base)
         report_background(f"scale {scale:g}", traits, base)
     for epoch in args.epochs if args.epoch_prompts else ():
-        punks = paint(studio, [recipe(prompt(one), 0, epoch=epoch) for one in traits[: args.epoch_prompts]])
+        punks = paint(pipeline, [recipe(prompt(one), 0, epoch=epoch) for one in traits[: args.epoch_prompts]])
         right = [
             flag for one, punk in zip(traits, punks, strict=False) for flag in flags(read(punk.art.cells, one), one)
         ]
         row(f"epoch {epoch}: traits right", percent(right), "rising")
     if args.long:
-        report_long(studio, traits[: args.long])
+        report_long(pipeline, traits[: args.long])
     if args.variety:
-        punks = paint(studio, [recipe(ONE_PROMPT, seed) for seed in range(args.variety)])
+        punks = paint(pipeline, [recipe(ONE_PROMPT, seed) for seed in range(args.variety)])
         row(
             f"different pictures of {args.variety} seeds",
             str(len({one.art.cells.tobytes() for one in punks})),
@@ -72,7 +71,7 @@ def main() -> None:
         )
     if args.samples:
         others = [(prompt(one), 2000 + i) for i, one in enumerate(held_out(args.samples))]
-        punks = paint(studio, [recipe(*one) for one in others])
+        punks = paint(pipeline, [recipe(*one) for one in others])
         different = distances(np.stack([one.art.cells for one in punks]))
         row(f"training portraits among {args.samples}", str(int((different == 0).sum())), "0")
         row("cells unlike the nearest one's", f"at least {different.min()} of {GRID * GRID}", "")
@@ -101,9 +100,9 @@ def recipe(text: str, seed: int, **fields: float) -> Recipe:
     return Recipe(prompt=text, variant="demo", seed=seed, **fields)
 
 
-def paint(studio: Studio, recipes: Sequence[Recipe]) -> list[Punk]:
+def paint(pipeline: Pipeline, recipes: Sequence[Recipe]) -> list[Punk]:
     """All recipes through the product's path."""
-    return list(studio.generate_all(recipes))
+    return [painting.finish() for painting in pipeline.paint(recipes)]
 
 
 def report_obedience(traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
@@ -130,7 +129,11 @@ def flags(found: Reading, traits: Traits) -> list[bool]:
 
 def report_flatness(name: str, punks: Sequence[Punk]) -> None:
     """How flat the cells are, and whether the snapper sees a grid."""
-    row(f"{name}: std inside cells", f"{np.median([spread(one.painting) for one in punks]):.2f}", "<= 1.5 at scale 1")
+    row(
+        f"{name}: std inside cells",
+        f"{np.median([spread(one.painting.image) for one in punks]):.2f}",
+        "<= 1.5 at scale 1",
+    )
     row(f"{name}: a grid is seen", percent([one.art.has_grid for one in punks]), "<= 10% at scale 0")
     row(f"{name}: grid confidence", f"{np.median([one.art.confidence for one in punks]):.2f}", "high at scale 1")
 
@@ -141,7 +144,7 @@ def report_background(name: str, traits: Sequence[Traits], punks: Sequence[Punk]
     row(f"{name}: background within dE 15", percent([gap <= 15 for gap in gaps if gap is not None]), "obeyed")
 
 
-def report_long(studio: Studio, traits: Sequence[Traits]) -> None:
+def report_long(pipeline: Pipeline, traits: Sequence[Traits]) -> None:
     """The background's colour, named last after more than 75 tokens."""
     solid = [one for one in traits if one.pattern == "solid"]
     texts: list[str] = []
@@ -149,7 +152,7 @@ def report_long(studio: Studio, traits: Sequence[Traits]) -> None:
         tags = prompt(one).split(", ")
         last = next(tag for tag in tags if tag.endswith(" background"))
         texts.append(", ".join([*(tag for tag in tags if tag != last), *FILLERS[:9], last]))
-    report_background("long prompt", solid, paint(studio, [recipe(text, 0) for text in texts]))
+    report_background("long prompt", solid, paint(pipeline, [recipe(text, 0) for text in texts]))
 
 
 def spread(painting: Image.Image) -> float:

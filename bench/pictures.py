@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from punks import Punk, Recipe, Studio
+from punks import Punk, Recipe, generate
 
 PROMPTS = (
     "lady, red hair, green eyes, light skin, blue solid background",
@@ -43,20 +43,21 @@ def sheet(rows: list[list[Image.Image]], side: int, gap: int = 0) -> Image.Image
 
 def stages(punk: Punk) -> list[Image.Image]:
     """Painting, its nearest-neighbour thumbnail, and the restored art."""
-    naive = punk.painting.resize((24, 24), Image.Resampling.NEAREST)
-    return [punk.painting, naive, punk.art.enlarge(24)]
+    painting = punk.painting.image
+    assert painting
+    naive = painting.resize((24, 24), Image.Resampling.NEAREST)
+    return [painting, naive, punk.art.enlarge(24)]
 
 
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
-    studio = Studio()
-    punks = [studio.generate(Recipe(prompt=p, variant="demo", seed=i)) for i, p in enumerate(PROMPTS)]
+    punks = [generate(Recipe(prompt=p, variant="demo", seed=i)) for i, p in enumerate(PROMPTS)]
     art = [punk.art.enlarge(24) for punk in punks]
     sheet([art[:8], art[8:]], 120).save(DOCS / "punks.png", optimize=True)
     columns = [stages(punk) for punk in punks[:4]]
     sheet([list(row) for row in zip(*columns, strict=True)], 240, 8).save(DOCS / "painting-to-art.png", optimize=True)
     for punk in punks:
-        print(f"{punk.recipe.seed:2} {len(punk.art.palette):3} colours  {punk.recipe.prompt}")
+        print(f"{punk.recipe.seed:2} {len(punk.art.palette):3} colors  {punk.recipe.prompt}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageOps
 
 from bench import pixels_damage, pixels_truth
-from punks import Recipe, Studio
+from punks import Recipe, paint
 from punks.files.pictures import find_pictures, open_picture
 from punks.snap import snap
 from training.captions import prompt
@@ -58,10 +58,9 @@ def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
 
 def bases(count: int) -> Iterator[tuple[str, Image.Image]]:
     """Paintings of the demo's base without the LoRA, prompts as in training."""
-    studio = Studio()
     for seed in range(count):
         recipe = Recipe(prompt=prompt(sample(np.random.default_rng([99, seed]))), template=False, variant="demo")
-        yield "demo, LoRA scale 0", studio.generate(recipe.replace(seed=seed, lora_scale=0)).painting
+        yield "demo, LoRA scale 0", paint(recipe.replace(seed=seed, lora_scale=0)).image
 
 
 def show(pictures: Iterator[tuple[str, Image.Image]]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from punks import Recipe, Studio
+from punks import Recipe, paint
 from punks.files.init_image import picture_hash
 from training.captions import prompt
 from training.portraits import draw, sample
@@ -21,7 +21,7 @@ STEPS = 100  # of a whole schedule: 20 of them are painted
 
 def repainted(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Generated portraits and their repainted pictures: uint8 (24, 24, 3), (512, 512, 3). About 8 s each on a CPU."""
-    studio, pairs = Studio(), []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "portrait.png"
         for number in range(count):
@@ -33,9 +33,9 @@ def repainted(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
                 template=False,
                 variant="demo",
                 seed=seed + number,
-                image=picture_hash(path),
+                image_sha256=picture_hash(path),
                 prompt_strength=STRENGTH,
                 num_inference_steps=STEPS,
             )
-            pairs.append((portrait.cells, np.asarray(studio.generate(recipe, image=path).painting)))
+            pairs.append((portrait.cells, np.asarray(paint(recipe, image=path).image)))
     return pairs

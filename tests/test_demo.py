@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bench.demo import spread
-from punks import Recipe
-from punks.generate import Punk, Studio
+from punks import Punk, Recipe, generate
 from punks.snap.color import ciede2000, lab
 from training.traits import BACKGROUNDS
 
@@ -13,14 +12,9 @@ STEPS = 8  # fewer than the default: the properties hold, and the whole file tak
 PROMPT = "lady, red curly hair, green eyes, light skin, {} background"
 
 
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio()
-
-
-def paint(studio: Studio, colour: str = "teal", **fields: float) -> Punk:
+def paint(colour: str = "teal", **fields: float) -> Punk:
     settings = {"seed": 1, "num_inference_steps": STEPS} | fields
-    return studio.generate(Recipe(prompt=PROMPT.format(colour), variant="demo", **settings))
+    return generate(Recipe(prompt=PROMPT.format(colour), variant="demo", **settings))
 
 
 def background_gap(punk: Punk, colour: str) -> float:
@@ -30,34 +24,34 @@ def background_gap(punk: Punk, colour: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def teal(studio: Studio, request: pytest.FixtureRequest) -> Punk:
-    return paint(studio)
+def teal() -> Punk:
+    return paint()
 
 
 @pytest.mark.parametrize("colour", ["yellow", "purple"])
-def test_the_background_named_is_the_background_painted(studio: Studio, teal: Punk, colour: str) -> None:
+def test_the_background_named_is_the_background_painted(teal: Punk, colour: str) -> None:
     assert background_gap(teal, "teal") < 15
-    punk = paint(studio, colour)
+    punk = paint(colour)
     assert background_gap(punk, colour) < 15
     assert background_gap(punk, "teal") > 15
 
 
-def test_the_same_seed_paints_the_same_punk_and_another_one_another(studio: Studio, teal: Punk) -> None:
-    assert np.array_equal(paint(studio).painting, teal.painting)
-    assert not np.array_equal(paint(studio, seed=2).art.cells, teal.art.cells)
+def test_the_same_seed_paints_the_same_punk_and_another_one_another(teal: Punk) -> None:
+    assert np.array_equal(paint().painting.image, teal.painting.image)
+    assert not np.array_equal(paint(seed=2).art.cells, teal.art.cells)
 
 
-def test_the_lora_turns_soft_portraits_into_flat_cells(studio: Studio, teal: Punk) -> None:
-    soft = paint(studio, lora_scale=0)
-    between = paint(studio, lora_scale=0.5)
-    assert spread(teal.painting) < 2 < spread(soft.painting)
-    assert spread(teal.painting) < spread(between.painting)
+def test_the_lora_turns_soft_portraits_into_flat_cells(teal: Punk) -> None:
+    soft = paint(lora_scale=0)
+    between = paint(lora_scale=0.5)
+    assert spread(teal.painting.image) < 2 < spread(soft.painting.image)
+    assert spread(teal.painting.image) < spread(between.painting.image)
     assert teal.art.has_grid
     assert not soft.art.has_grid
     assert background_gap(soft, "teal") < 20
 
 
-def test_epochs_rise(studio: Studio, teal: Punk) -> None:
-    first = paint(studio, epoch=1)
+def test_epochs_rise(teal: Punk) -> None:
+    first = paint(epoch=1)
     assert not first.art.has_grid
-    assert spread(first.painting) > spread(teal.painting)
+    assert spread(first.painting.image) > spread(teal.painting.image)
