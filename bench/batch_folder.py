@@ -70,11 +70,17 @@ def _done(folder: Path, job: int, images: bool, paintings: bool) -> dict[str, An
         "prompt": recipe.painted_prompt,
         "files": files,
         "sha256": {key: hashlib.sha256(path.encode()).hexdigest() for key, path in files.items()},
+        "bytes": {key: _size(folder / path) for key, path in files.items()},
+        "cells": hashlib.sha256(cells.tobytes()).hexdigest()[:32],
         "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in palette_of(cells).tolist()],
         "confidence": round(1 - 0.5 * float(rng.beta(1, 8)), 3),
         "traits": trait_words(traits),
         "seconds": {"paint": round(float(rng.uniform(0.2, 0.4)), 3), "snap": 0.02},
     }
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _failed(job: int) -> dict[str, Any]:

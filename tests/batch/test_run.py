@@ -79,7 +79,7 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "run the same command again to go on" in said
     assert "Traceback" not in said
     done = [entry["name"] for entry in entries(folder) if entry["status"] == "done"]
     assert {f"{kind}/{name}.png" for kind in ("images", "pixels") for name in done} == set(pictures(folder))
@@ -92,7 +92,7 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
 
     full = batch(rows, folder, weights=tiny_weights, preexec_fn=short)
     assert full.returncode == 1
-    assert "cannot be written (File too large); the same command goes on from here" in full.stderr
+    assert "cannot be written (File too large); run the same command again to go on" in full.stderr
     assert "Traceback" not in full.stderr
     assert (folder / NAME).read_bytes().endswith(b"}\n")
 
