@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from bench.demo import held_out, paint, recipe
-from punks.generate import Pipeline
+from punks import Pipeline
 from punks.painter.painter import Painter
 from punks.snap.color import ciede2000, lab
 from training.captions import prompt

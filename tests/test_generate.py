@@ -19,7 +19,8 @@ from punks.painter.steering import steer
 from punks.prompts import complete
 from punks.request import changed, divide, from_json, to_json
 from punks.snap import snap
-from tests.support.drawn import damaged, request_in
+from tests.support.drawn import damaged
+from tests.support.recipes import recipe_in
 from training.portraits import draw, sample
 
 TRAITS = {"subject": "lady", "hair": "red, curly", "eyes": "green", "background": "teal", "wear": ["gold crown"]}
@@ -230,16 +231,16 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     warning = "punks: traits.wear: 'gold crwn' is not in the training captions; did you mean 'gold crown'?\n"
     assert said.count(warning) == 1
     assert "punks: a.png: grid: the painting has no clear 24x24 grid (confidence 0." in said
-    made, finish = request_in(first)
+    made, finish = recipe_in(first)
     assert made.prompt == CAPTION.replace("crown", "crwn")
     assert (finish.background, finish.eyes) == ("#148a8c", "green")
     changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara"]
     assert main(["generate", "--recipe", str(first), *changes, "-o", str(second)]) == 0
-    other, finish = request_in(second)
+    other, finish = recipe_in(second)
     assert other.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
     assert (finish.background, finish.eyes) == ("solid", "brown")
     assert main(["generate", "--recipe", str(first), "--background", "lime", "-o", str(tmp_path / "c.png")]) == 0
-    alone, finish = request_in(tmp_path / "c.png")
+    alone, finish = recipe_in(tmp_path / "c.png")
     assert (alone, finish.background) == (made, "#00ff00")  # the same painting, on another background
     capsys.readouterr()
     assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2

@@ -130,7 +130,7 @@ def _entry(line: bytes) -> Entry | None:
         return None
     entry = cast("Entry", value)
     optional = {key: rule for key, rule in _OPTIONAL.items() if entry.get(key) is not None}
-    rules = {**_COMMON, **(_DONE if entry.get("status") == "done" else _FAILED), **optional}
+    rules = {**optional, **_COMMON, **(_DONE if entry.get("status") == "done" else _FAILED)}
     fits = all(rule(entry.get(key)) for key, rule in rules.items())
     if not fits or (entry["status"] == "done" and not _has_files(entry)):
         return None

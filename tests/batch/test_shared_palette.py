@@ -19,7 +19,8 @@ from punks.recipe import Recipe
 from punks.snap.art import Bytes
 from punks.snap.portrait import read
 from tests.support.batches import facts, pictures
-from tests.support.drawn import Drawn, cells_of, exact, portrait, request_in
+from tests.support.drawn import Drawn, cells_of, exact, portrait
+from tests.support.recipes import recipe_in
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_picture_carries_the_finish_that_gives_its_colors(tmp_path: Path, jobs
     run(given, tmp_path, Drawn(), shared_palette=colors)
     palettes: set[str] = set()
     for job, entry in zip(given, entries(tmp_path), strict=True):
-        recipe, finish = request_in(tmp_path / entry["files"]["image"])
+        recipe, finish = recipe_in(tmp_path / entry["files"]["image"])
         assert recipe == job.recipe
         assert isinstance(finish.palette, Palette)
         assert len(finish.palette.colors) <= colors
