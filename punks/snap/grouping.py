@@ -1,57 +1,68 @@
-"""Which cells share a colour: agglomeration by CIEDE2000 and RGB, as tightly as the painting's noise allows."""
+"""Which cells share a colour: agglomeration, each merger decided by a trained model."""
 
 from functools import lru_cache
 
 import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
-from punks.snap.color import ciede2000, lab
+from punks.snap.color import lab
+from punks.snap.evidence import Evidence, candidates, start
+from punks.snap.model import SEEN, weigh, weights
 
-# Under which two groups are one colour, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
-# an outlier of the other's jitter, the mean of several is known too well for that. Tuned by bench/pixels.py. They are
-# scaled by `slack`: levels as it is, as noise is in levels; CIEDE2000 by its root, as what the eye tells apart stays.
-RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
-_UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
-FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
-FAINT = 4.0  # CIEDE2000 from a plain background, nearer than details of one or two cells are drawn
-SHADED = 7.5  # the same beside it: 1172 pictures drawn by hand or rule have 2 such cells, 307 paintings 62
+LIKELY = -0.5  # logit from which two groups are one colour
 SAME = 0.8  # colours nearer than this are never told apart
-REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
-NOISE = 0.6  # slack per level of noise
-SLACK = (0.8, 1.9)
+SIZE, MARGIN = 0.5, 0.5  # how much a colour's size speaks for it, and what a cell must gain to change
+# what a neighbour of a colour speaks for it
+_AROUND = tuple(((y, x), 0.3 if y and x else 0.45) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
 BLACK = 8  # a colour whose brightest channel is no more is pure black
 
 
-def group(means: Floats, slack: float) -> Ints:
-    """Cells (N, 3) float RGB -> group number of each (N,), merged as far as `slack` allows."""
-    owner = alike(means)
-    total = _sums(means, owner)
-    count = np.bincount(owner).astype(np.float32)
-    while len(count) > 1:
-        first, second = _closest(total / count[:, None], count, slack)
-        if not len(first):
+def group(
+    means: Floats, owner: Ints, ground: Bools | None, spread: Floats, evidence: Evidence, embedding: Floats
+) -> Ints:
+    """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background `ground` is one from the start."""
+    if ground is not None:
+        owner = np.unique(np.where(ground.ravel(), owner.max() + 1, owner), return_inverse=True)[1].ravel()
+    groups = start(means, owner, evidence.gaps, spread, embedding)
+    while len(groups.count) > 1:
+        one, two, told = candidates(groups)
+        if not len(one):
             break
-        # Pairs that are each other's nearest merge at once: the same tree as one by one, in a few rounds.
-        into = np.arange(len(count))
-        into[second] = first
-        into = (np.cumsum(into == np.arange(len(count))) - 1)[into]
-        owner = into[owner]
-        count = np.bincount(into, weights=count).astype(np.float32)
-        total = _sums(total, into)
-    return owner
+        seen = (groups.sums[:, -SEEN:] / groups.count[:, None]).astype(np.float32)
+        logit = weigh(told, seen[one], seen[two], evidence.picture, weights()) - LIKELY
+        # Pairs that are each other's best merge at once: the same tree as one by one, in a few rounds.
+        best = np.zeros(len(groups.count), np.float32)
+        np.maximum.at(best, one, logit)
+        np.maximum.at(best, two, logit)
+        chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
+        if not chosen.any():
+            break
+        groups = groups.merged(two[chosen], one[chosen])
+    return reassigned(means, groups.owner, ground, len(spread))
 
 
-def _sums(rows: Floats, owner: Ints) -> Floats:
-    return np.stack([np.bincount(owner, column) for column in rows.T], -1).astype(np.float32)
+def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> Ints:
+    """Cells (N,) that noise put into the wrong one of two near colours go to the likelier one, by their neighbours too.
 
-
-def noise_slack(means: Floats, owner: Ints) -> float:
-    """The slack that fits a painting: what four of five cells keep within of their group's colour sets it.
-
-    Every picture has its own noise: with one slack for all, either calm ones lose colours or others gain some.
+    Of a mixture of equal Gaussians with a Potts prior, two sweeps. Cells of a plain background stay.
     """
-    away = np.sqrt(((means - values(means, owner)[owner]) ** 2).sum(1))[np.bincount(owner)[owner] >= 4]
-    return float(np.clip(NOISE * np.percentile(away, 80), *SLACK)) if len(away) else 1.0
+    free = np.ones(len(owner), bool) if ground is None else ~ground.ravel()
+    for _ in range(2):
+        count = np.bincount(owner)
+        middle = values(means, owner)
+        away = (means**2).sum(1)[:, None] + (middle**2).sum(1) - 2 * means @ middle.T
+        noise = max(float(np.median(away[np.arange(len(owner)), owner])) / 2.4, 0.3)  # of one channel, squared
+        cost = away / (2 * noise) - SIZE * np.log(count)
+        for shift, weight in _AROUND:
+            beside = np.roll(owner.reshape(side, side), shift, (0, 1)).ravel()
+            cost[np.arange(len(owner)), beside] -= weight
+        best = cost.argmin(1)
+        own = cost[np.arange(len(owner)), owner]
+        moves = free & (count[owner] > 1) & (cost.min(1) < own - MARGIN)
+        if not moves.any():
+            break
+        owner = np.unique(np.where(moves, best, owner), return_inverse=True)[1].ravel()
+    return owner
 
 
 def values(means: Floats, owner: Ints) -> Floats:
@@ -79,16 +90,6 @@ def drift_field(means: Floats, owner: Ints, side: int, spread: float = 1.5) -> F
     return (over / (under + 1.2)).transpose(1, 2, 0).reshape(-1, 3)
 
 
-def faint(means: Floats, owner: Ints, ground: int, inside: Bools, beside: Bools, slack: float) -> Bools:
-    """Cells of groups with one or two past a plain background, `inside` (N,), that hardly differ from it. -> (N,).
-
-    They are its holes, or, `beside` it (N,), its cells beside the figure, where a painting shades it.
-    """
-    away = ciede2000(lab(means), lab(np.median(means[owner == ground], axis=0)))
-    most = np.where(beside, SHADED, FAINT) * np.sqrt(max(1.0, slack))
-    return (np.bincount(owner, ~inside)[owner] <= 2) & (away < most)
-
-
 @lru_cache
 def _kernel(side: int, spread: float) -> Floats:
     at = np.arange(side)
@@ -112,23 +113,3 @@ def alike(means: Floats) -> Ints:
             found.append(leader)
             taken |= int.from_bytes(packed[leader * width : (leader + 1) * width], "little")
     return near[found].argmax(0)
-
-
-def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
-    """Pairs of groups that are each other's nearest, and near enough to be one colour."""
-    points = lab(middle)
-    norm = (points**2).sum(1)
-    flat = norm[:, None] + norm - 2 * points @ points.T
-    one, two = np.nonzero(flat < REACH**2)
-    one, two = one[one < two], two[one < two]
-    row = np.searchsorted(_UP_TO, np.minimum(count[one], count[two]))
-    radius, levels = _RADIUS[row], _LEVELS[row]
-    gap = ciede2000(points[one], points[two])
-    noise = np.sqrt(((middle[one] - middle[two]) ** 2).sum(1)) / levels
-    ratio = np.minimum(gap / radius / np.sqrt(slack), np.maximum(noise, gap / FAR) / slack)
-    table = np.full((len(points), len(points)), np.inf, np.float32)
-    table[one, two] = table[two, one] = ratio
-    best = np.argmin(table, axis=1)
-    at = np.arange(len(points))
-    mutual = (best[best] == at) & (table[at, best] < 1) & (at < best)
-    return at[mutual], best[mutual]
