@@ -8,7 +8,7 @@ from punks.snap.color import ciede2000, lab
 from punks.snap.regions import grow, reach
 
 LEAST = 0.12  # of the cells, less is no background
-SEAM = 0.65  # of the step between two colours is at their border: 93% and more, 65% under heavy blur, of drift a third
+SEAM = 0.65  # of the step between two colors is at their border: 93% and more, 65% under heavy blur, of drift a third
 CLOUD = 15.0  # CIEDE2000 that drift may be off the background
 SHADED = 7.5  # the same beside a figure: 1172 pictures drawn by hand or rule have 2 such cells, 307 paintings 62
 # to a cell's neighbour, and the blocks of both that face their border, of which the outermost are blurred
@@ -21,7 +21,7 @@ FACING = (
 
 
 def find_background(logits: Floats, means: Floats, blocks: Floats) -> tuple[Bools, bool]:
-    """The model's logits (N, 3) -> mask (side, side) of the region behind the figure, and whether it is one colour."""
+    """The model's logits (N, 3) -> mask (side, side) of the region behind the figure, and whether it is one color."""
     side = len(blocks)
     likely = (logits[:, 0] > 0).reshape(side, side)
     frame = np.ones((side, side), bool)

@@ -1,4 +1,4 @@
-"""Which cells share a colour: agglomeration, each merger decided by a trained model."""
+"""Which cells share a color: agglomeration, each merger decided by a trained model."""
 
 from functools import lru_cache
 
@@ -6,30 +6,33 @@ import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import lab
-from punks.snap.evidence import Evidence, candidates, start
+from punks.snap.evidence import Evidence
+from punks.snap.groups import candidates, start
 from punks.snap.model import SEEN, weigh, weights
 
-LIKELY = -0.5  # logit from which two groups are one colour
-SAME = 0.8  # colours nearer than this are never told apart
-SIZE, MARGIN = 0.5, 0.5  # how much a colour's size speaks for it, and what a cell must gain to change
-# what a neighbour of a colour speaks for it
+LIKELY = -0.5  # logit from which two groups are one color
+FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
+SAME = 0.8  # colors nearer than this are never told apart
+SIZE, MARGIN = 0.5, 0.5  # how much a color's size speaks for it, and what a cell must gain to change
+# what a neighbour of a color speaks for it
 _AROUND = tuple(((y, x), 0.3 if y and x else 0.45) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
-BLACK = 8  # a colour whose brightest channel is no more is pure black
+BLACK = 8  # a color whose brightest channel is no more is pure black
 
 
 def group(
     means: Floats, owner: Ints, ground: Bools | None, spread: Floats, evidence: Evidence, embedding: Floats
 ) -> Ints:
-    """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background `ground` is one from the start."""
-    if ground is not None:
-        owner = np.unique(np.where(ground.ravel(), owner.max() + 1, owner), return_inverse=True)[1].ravel()
-    groups = start(means, owner, evidence.gaps, spread, embedding)
+    """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background (N,) is one from the start."""
+    groups = start(means, owner, ground, spread, embedding)
     while len(groups.count) > 1:
         one, two, told = candidates(groups)
         if not len(one):
             break
         seen = (groups.sums[:, -SEEN:] / groups.count[:, None]).astype(np.float32)
         logit = weigh(told, seen[one], seen[two], evidence.picture, weights()) - LIKELY
+        if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
+            home = groups.owner[ground.argmax()]
+            logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
         # Pairs that are each other's best merge at once: the same tree as one by one, in a few rounds.
         best = np.zeros(len(groups.count), np.float32)
         np.maximum.at(best, one, logit)
@@ -42,11 +45,11 @@ def group(
 
 
 def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> Ints:
-    """Cells (N,) that noise put into the wrong one of two near colours go to the likelier one, by their neighbours too.
+    """Cells (N,) that noise put into the wrong one of two near colors go to the likelier one, by their neighbours too.
 
     Of a mixture of equal Gaussians with a Potts prior, two sweeps. Cells of a plain background stay.
     """
-    free = np.ones(len(owner), bool) if ground is None else ~ground.ravel()
+    free = np.ones(len(owner), bool) if ground is None else ~ground
     for _ in range(2):
         count = np.bincount(owner)
         middle = values(means, owner)
@@ -66,12 +69,13 @@ def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> I
 
 
 def values(means: Floats, owner: Ints) -> Floats:
-    """The colour of each group: the median of its cells, channel by channel. (N, 3), (N,) -> (K, 3)."""
+    """The color of each group: the median of its cells, channel by channel. (N, 3), (N,) -> (K, 3)."""
     count = np.bincount(owner)
     first = np.cumsum(count) - count
-    order = np.lexsort((means.T, np.broadcast_to(owner, (3, len(owner)))))
-    ranked = np.take_along_axis(means.T, order, axis=1)
+    above = owner * 1024.0  # sorts by group, and by value in each
+    ranked = np.sort(means.T + above, axis=1)
     found = (ranked[:, first + (count - 1) // 2] + ranked[:, first + count // 2]).T / 2
+    found = (found - 1024.0 * np.arange(len(count))[:, None]).astype(np.float32)
     found[found.max(axis=1) <= BLACK] = 0
     return np.clip(found, 0, 255)
 

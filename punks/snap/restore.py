@@ -63,7 +63,7 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
     embedding, logits = look(evidence.cells, evidence.picture, weights())
     mask, plain = find_background(logits, means, blocks)
     if not exact:
-        owner = group(means, owner, mask if plain else None, spread, evidence, embedding)
+        owner = group(means, owner, mask.ravel() if plain else None, spread, evidence, embedding)
     if plain:  # now that its color is known, the background is all of that color that hangs together
         main = _main(mask, owner)
         if not exact:

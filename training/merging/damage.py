@@ -12,12 +12,13 @@ from PIL import Image
 
 from punks.snap.regions import grow
 from training.canvas import GRID
-from training.merging.truth import Truth, field
+from training.merging.patterns import field
+from training.merging.truth import Truth
 
 SIDE = 512
 CELL = SIDE / GRID
 Picture = NDArray[np.float32]
-SHARES = (0.05, 0.37, 0.15, 0.11, 0.32)
+SHARES = (0.15, 0.33, 0.14, 0.12, 0.26)
 KINDS = ("exact", "painted", "demo", "shaded", "rough")
 
 
@@ -33,7 +34,7 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
         picture = truth.cells[home][:, home].astype(np.float32)
         if rng.random() < 0.5:
             picture = _specks(picture, rng, rng.uniform(0, 0.03))
-        return _jpeg(picture, int(rng.integers(60, 98))) if rng.random() < 0.6 else picture.astype(np.uint8)
+        return _jpeg(picture, int(rng.integers(60, 96))) if rng.random() < 0.8 else picture.astype(np.uint8)
     force = np.exp(rng.normal(0, 0.35))
     cells = truth.cells.astype(np.float32) + _jitter(truth, kind, force, rng)
     if (kind == "rough" and rng.random() < 0.7) or rng.random() < 0.12:
@@ -48,6 +49,10 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
         force, 2
     )
     picture = _render(cells, ramp, rows, columns)
+    if rng.random() < 0.2:  # clouds behind the figure
+        home = (np.arange(SIDE) / CELL).astype(int)
+        clouds = _smooth(rng, int(rng.integers(3, 9))) * np.float32(np.exp(rng.normal(0.9, 0.5)))
+        picture += clouds * truth.ground[home][:, home, None]
     if rng.random() < 0.3:
         _second_tones(picture, cells, rng)
     sigma = rng.choice([rng.uniform(0.3, 0.7), rng.uniform(0.6, 1.3), rng.uniform(1.2, 3.2)], p=BLUR[kind])
@@ -84,13 +89,13 @@ def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> 
         scale[code == value] *= np.exp(rng.normal(0, 0.3))
     scale *= np.exp(rng.normal(0, rng.uniform(0, 1.0 if kind == "demo" else 0.7), (GRID, GRID)))
     scale[truth.ground] *= rng.uniform(0.06, 0.45) if kind == "demo" else rng.uniform(0.25, 1.0)
-    if kind in ("demo", "shaded"):  # paint runs where colours meet
+    if kind in ("demo", "shaded"):  # paint runs where colors meet
         edge = np.zeros((GRID, GRID), bool)
         edge[:, 1:] |= code[:, 1:] != code[:, :-1]
         edge[1:] |= code[1:] != code[:-1]
         scale[grow(edge)] *= rng.uniform(1, 1.6)
     off = own * scale[..., None]
-    if kind == "demo" or rng.random() < 0.3:  # colours bleed into their neighbours
+    if kind == "demo" or rng.random() < 0.3:  # colors bleed into their neighbours
         around = np.pad(truth.cells.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
         around = (around[2:, 1:-1] + around[:-2, 1:-1] + around[1:-1, 2:] + around[1:-1, :-2]) / 4
         bleed = np.where(truth.ground, 0.02, 0.09 if kind == "demo" else 0.03)
@@ -111,7 +116,7 @@ def _tint(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _regional(cells: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Every region of one colour is off by its own amount, up to 1 in each channel."""
+    """Every region of one color is off by its own amount, up to 1 in each channel."""
     part = np.arange(GRID * GRID).reshape(GRID, GRID)
     while True:
         least = part.copy()
@@ -159,7 +164,7 @@ def _render(
 
 
 def _second_tones(picture: Picture, cells: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """A few cells take a neighbour's colour along one side."""
+    """A few cells take a neighbour's color along one side."""
     for _ in range(rng.poisson(3)):
         y, x = rng.integers(1, GRID - 1, 2)
         down, along = ((0, 1), (1, 0), (0, -1), (-1, 0))[int(rng.integers(4))]

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from punks.snap.evidence import CELL, PAIR, PICTURE
+from punks.snap.evidence import CELL, PICTURE
+from punks.snap.groups import PAIR
 from punks.snap.model import DILATIONS, SEEN, Weights
 
-WIDTH, HIDDEN, DEEP = 24, 56, 24
+WIDTH, HIDDEN, DEEP = 24, 64, 32
 
 
 class Model(nn.Module):

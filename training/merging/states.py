@@ -9,9 +9,10 @@ from PIL import Image
 from punks.snap.art import Floats, Ints
 from punks.snap.cells import sample, settle
 from punks.snap.color import ciede2000, lab
-from punks.snap.evidence import Evidence, Groups, candidates, gather, start
+from punks.snap.evidence import Evidence, gather
 from punks.snap.grid import find_grid
 from punks.snap.grouping import alike, drift_field
+from punks.snap.groups import Groups, candidates, start
 from punks.snap.level import level
 from punks.snap.model import SEEN, Weights, look, weigh
 from training.canvas import GRID
@@ -19,20 +20,20 @@ from training.merging.damage import choose, damage
 from training.merging.truth import make
 
 PURE = 0.7
-COST = {"painted": 1.5, "exact": 1.5, "demo": 0.75}  # of merging two colours, as against leaving one in two
+COST = {"painted": 1.5, "exact": 1.5, "demo": 0.75}  # of merging two colors, as against leaving one in two
 
 
 @dataclass(slots=True)
 class Seen:
     """One damaged picture. maps float16 (576, CELL), picture (PICTURE,), means (576, 3), owner (576,) tight groups,
-    spread (24, 24); truth: colour numbers (576,) and their values, labels float (576, 3) of mask, plain, ground."""
+    spread (24, 24); truth: color numbers (576,) and their values, labels float (576, 3) of mask, plain, ground."""
 
     maps: NDArray[np.float16]
     picture: Floats
     means: Floats
     owner: Ints
     spread: Floats
-    colour: Ints
+    color: Ints
     values: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     cost: float
@@ -68,9 +69,9 @@ def see(seed: int, index: int) -> Seen:
     """Picture number `index` of a seed."""
     rng = np.random.default_rng([seed, index])
     kind = choose(rng)
-    truth = make(rng, drawn=kind == "demo" and rng.random() < 0.6)
+    truth = make(rng, drawn=kind == "demo" and rng.random() < 0.6, faint=kind in ("painted", "exact"))
     means, owner, spread, evidence = view(damage(truth, kind, rng))
-    values, colour = np.unique(truth.cells.reshape(-1, 3), axis=0, return_inverse=True)
+    values, color = np.unique(truth.cells.reshape(-1, 3), axis=0, return_inverse=True)
     plain = np.full(GRID * GRID, truth.plain)
     labels = np.stack([truth.mask.ravel(), plain, truth.ground.ravel()], -1)
     return Seen(
@@ -79,29 +80,22 @@ def see(seed: int, index: int) -> Seen:
         means.astype(np.float32),
         owner,
         spread.astype(np.float32),
-        colour.ravel(),
+        color.ravel(),
         values,
         labels.astype(np.uint8),
         COST.get(kind, 1.0),
     )
 
 
-def begin(seen: Seen, embedding: Floats, owner: Ints | None = None) -> Groups:
-    """The tight groups of a picture, or others."""
-    norm = (seen.means**2).sum(1)
-    gaps = np.maximum(norm[:, None] + norm - 2 * (seen.means @ seen.means.T), 0)
-    return start(seen.means, seen.owner if owner is None else owner, gaps, seen.spread, embedding)
-
-
 def judge(seen: Seen, groups: Groups, one: Ints, two: Ints) -> tuple[NDArray[np.bool_], Floats]:
-    """Whether each pair's cells mostly have one colour in truth, and how much it matters."""
+    """Whether each pair's cells mostly have one color in truth, and how much it matters."""
     size = len(groups.count)
     table = np.zeros((size, len(seen.values)))
-    np.add.at(table, (groups.owner, seen.colour), 1)
+    np.add.at(table, (groups.owner, seen.color), 1)
     main, most = table.argmax(1), table.max(1) / table.sum(1)
     same = main[one] == main[two]
     gap = ciede2000(lab(seen.values[main[one]]), lab(seen.values[main[two]]))
-    weight = np.select([same, gap < 1.5, gap < 3, gap < 8, gap < 14], [1.0, 0.1, 0.3, 1.4 * seen.cost, 0.8], 0.4)
+    weight = np.select([same, gap < 1.5, gap < 2.4, gap < 8, gap < 14], [1.0, 0.1, 0.4, 1.4 * seen.cost, 0.8], 0.4)
     return same, weight * np.where(np.minimum(most[one], most[two]) < PURE, 0.3, 1.0)
 
 
@@ -110,14 +104,15 @@ def unroll(
 ) -> list[State]:
     """States on the way of a policy: the model's own, or without one the truth with errors."""
     embedding = np.zeros((len(seen.means), SEEN), np.float32)
-    owner = seen.owner
+    ground = None
     if weights:
         embedding, logits = look(seen.maps.astype(np.float32), seen.picture, weights)
-        owner = ground_first(owner, logits) if rng.random() < 0.8 else owner
+        mask = logits[:, 0] > 0
+        if mask.any() and logits[mask, 1].mean() > 0 and rng.random() < 0.8:
+            ground = mask
     elif rng.random() < 0.6 and seen.labels[0, 1]:
-        part = seen.labels[:, 0] > 0
-        owner = np.unique(np.where(part, owner.max() + 1, owner), return_inverse=True)[1].ravel()
-    groups = begin(seen, embedding, owner)
+        ground = seen.labels[:, 0] > 0
+    groups = start(seen.means, seen.owner, ground, seen.spread, embedding)
     states: list[State] = []
     wrong = rng.choice([0.0, 0.03, 0.1])
     while len(groups.count) > 1 and len(states) < most:
@@ -156,11 +151,3 @@ def mutual(logit: Floats, one: Ints, two: Ints, size: int) -> tuple[Ints, Ints]:
     np.maximum.at(best, two, logit)
     chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
     return two[chosen], one[chosen]
-
-
-def ground_first(owner: Ints, logits: Floats) -> Ints:
-    """Cells of a plain background are one group from the start."""
-    mask = logits[:, 0] > 0
-    if not mask.any() or logits[mask, 1].mean() < 0:
-        return owner
-    return np.unique(np.where(mask, owner.max() + 1, owner), return_inverse=True)[1].ravel()
