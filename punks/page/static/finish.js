@@ -118,7 +118,7 @@ export class Finish {
       const { punk } = this;
       try {
         const found = await post(`api/punks/${punk.number}/finish`, { values: this.values });
-        if (this.punk.name !== punk.name) continue;
+        if (this.punk.name !== punk.name || this.late) continue;  // what was chosen since must not spring back
         say("finish-error", "");
         this.show(found.cells, found.warnings);
         this.controls(found.finish);

@@ -56,7 +56,7 @@ export class History {
   put(punk, first) {
     const want = $("show").value, old = this.tiles.get(punk.name);
     this.punks.set(punk.name, punk);
-    const tile = this.tile(punk);
+    const tile = this.tile(punk, old?.querySelector("img"));
     this.tiles.set(punk.name, tile);
     if (old) old.replaceWith(tile); else if (first) this.box.prepend(tile); else $("end").before(tile);
     if (old?.ariaSelected === "true") this.select(punk);
@@ -83,12 +83,14 @@ export class History {
     this.tiles.delete(name);
   }
 
-  tile(punk) {
+  // an old picture stays until the new one is there
+  tile(punk, old) {
     const { name, number, choice, rating, prompt, confidence, values } = punk;
     const sure = `${Math.round(confidence * 100)}%`;
     const said = { keep: "kept", reject: "rejected" }[choice];
     const label = [`Punk ${number}`, said, rating === null ? "" : `rated ${rating}`, prompt].filter(Boolean).join(", ");
-    const picture = element("img", { src: source(punk), loading: "lazy", decoding: "async", alt: "" });
+    const picture = old ?? element("img", { loading: "lazy", decoding: "async", alt: "" });
+    if (picture.getAttribute("src") !== source(punk)) picture.src = source(punk);
     const tile = element("button", { className: `tile ${choice ?? ""}`, type: "button", tabIndex: -1, ariaLabel: label, ariaSelected: "false" }, picture);
     tile.title = `#${number}, seed ${values.seed}\n${prompt}\n24x24 grid found with ${sure} confidence`;
     tile.dataset.name = name;

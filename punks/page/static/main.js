@@ -20,7 +20,7 @@ const finish = new Finish(options, (cells, warnings) => { stage.show(decoded(cel
 const history = new History(chosen);
 stamp($("logo"));
 $("folder").textContent = options.folder;
-$("rating").append(new Option("–", ""), ...Array.from({ length: 11 }, (_, rate) => new Option(rate, rate)));
+$("rating").append(new Option("Rate", ""), ...Array.from({ length: 11 }, (_, rate) => new Option(`${rate}/10`, rate)));
 form.sketched = () => { if (!stage.punk && $("stage").classList.contains("sketching")) draft($("canvas"), form); };
 $("stage").classList.add("sketching");
 form.sketched();
