@@ -166,6 +166,10 @@ def _seeded(value: object) -> bool:
     return isinstance(value, dict) and _count(cast("Entry", value).get("seed"))
 
 
+def _seeds(value: object) -> bool:
+    return isinstance(value, list) and all(map(_count, cast("list[object]", value)))
+
+
 def _colors(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, str) and re.fullmatch("#[0-9a-f]{6}", one) for one in cast("list[object]", value)
@@ -193,4 +197,11 @@ _DONE: Rules = {
     "cells": _text,
 }
 _FAILED: Rules = {"error": _text}
-_OPTIONAL: Rules = {"asked": _table, "warnings": _text, "lost": _text, "seconds": _seconds, "recipe": _table}
+_OPTIONAL: Rules = {
+    "asked": _table,
+    "rejected": _seeds,
+    "warnings": _text,
+    "lost": _text,
+    "seconds": _seconds,
+    "recipe": _table,
+}

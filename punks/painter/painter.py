@@ -16,7 +16,7 @@ from punks import variants
 from punks.errors import DeviceError
 from punks.files import weights
 from punks.painter.cuda.graphs import Graphs, choose_engine, install, join_projections
-from punks.painter.decoder import decoded, pixels_of, preview
+from punks.painter.decoder import Previews, decoded, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
@@ -219,7 +219,7 @@ class Painter:
     ) -> Tensor:
         recipe = recipes[0]
         steps = recipe.painted_steps
-        done = 0
+        previews, done = on_preview and Previews(self._pipeline.vae, on_preview), 0
 
         def step_end(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             nonlocal done
@@ -228,8 +228,8 @@ class Painter:
             if on_step and min(index + 1, steps) > done:
                 done = min(index + 1, steps)
                 on_step(done, steps)
-            if on_preview and done < steps:
-                on_preview(preview(self._pipeline.vae, tensors["latents"][:1]))
+            if previews and done < steps:
+                previews.show(tensors["latents"][:1])
             return tensors
 
         pace, pipeline = Pace(self.device), self._pipeline
