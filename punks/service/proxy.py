@@ -29,6 +29,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_fixed
 
+from punks.request import ALIASES
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _COG_FOLDERS = Path("/tmp/coglet/predictions")  # noqa: S108 - Cog makes one a prediction and never removes it
 _LARGEST = 100_000_000  # bytes of a request, as in Cog
@@ -132,11 +134,12 @@ class Proxy:
             raise RefusedError(422, "webhooks are off; start the server with --webhooks", "webhook")
         given = body.get("input")
         for unknown in sorted(cast(dict[str, Any], given)) if isinstance(given, dict) else ():
-            if unknown in self._names:
-                continue
-            near = difflib.get_close_matches(unknown, self._names, 1)
-            way = f"did you mean {near[0]!r}?" if near else f"use {', '.join(self._names)}"
-            raise RefusedError(422, f"unknown input {unknown!r}; {way}", "input", unknown)
+            if unknown not in self._names:
+                near = difflib.get_close_matches(unknown.lower(), [*self._names, *ALIASES], 1, 0.75)
+                hint = f"did you mean {ALIASES.get(near[0], near[0])}? " if near else ""
+                raise RefusedError(
+                    422, f"unknown input {unknown!r}; {hint}inputs are {', '.join(self._names)}", "input", unknown
+                )
         return body
 
 

@@ -94,8 +94,9 @@ def test_it_answers_as_cog_does_and_says_how_each_prediction_ended(served: Serve
 @pytest.mark.parametrize(
     ("body", "where", "words"),
     [
-        ({"input": {"promt": "lady"}}, ["input", "promt"], "unknown input 'promt'; did you mean 'prompt'?"),
-        ({"input": {"prompt": "lady", "zzz": 1}}, ["input", "zzz"], "unknown input 'zzz'; use background, "),
+        ({"input": {"promt": "lady"}}, ["input", "promt"], "unknown input 'promt'; did you mean prompt? inputs are b"),
+        ({"input": {"steps": 5}}, ["input", "steps"], "unknown input 'steps'; did you mean num_inference_steps?"),
+        ({"input": {"prompt": "lady", "zzz": 1}}, ["input", "zzz"], "unknown input 'zzz'; inputs are background, "),
         ({"id": "../../up", "input": {}}, ["id"], "use an id of letters, digits"),
         ({"id": "/tmp/anywhere", "input": {}}, ["id"], "use an id of letters, digits"),
         ({"id": 7, "input": {}}, ["id"], "use an id of letters, digits"),
