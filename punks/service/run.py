@@ -15,7 +15,7 @@ import uvicorn
 
 from punks.errors import PunkError
 from punks.service.proxy import Proxy
-from punks.service.server import FAILED, SERVING, free_port, hidden_host, server
+from punks.service.server import free_port, hidden_host, server
 
 _QUIET = {"LOG_FORMAT": "console", "NO_COLOR": "1", "RUST_LOG": "coglet=warn,coglet::predictor=error"}
 _STRIKES = 3  # unhealthy answers in a row; a worker that is merely slow to answer gets ten seconds for each
@@ -72,11 +72,11 @@ async def _watch(process: subprocess.Popen[bytes], target: str, ready: Callable[
                 state = (await http.get("/health-check")).json()
             status = state.get("status")
             strikes = strikes + 1 if status == "UNHEALTHY" else 0
-            if status in FAILED:
+            if status in ("SETUP_FAILED", "DEFUNCT"):
                 return f"setup failed: {state['setup']['logs'].strip().splitlines()[-1]}"
             if strikes == _STRIKES:
                 return f"the worker has ended or its device has failed ({state['user_healthcheck_error']})"
-            if status in SERVING and not served:
+            if status in ("READY", "BUSY") and not served:
                 served = True
                 ready()
             await asyncio.sleep(1 if served else 0.1)

@@ -6,13 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
-
-import httpx2
+from typing import IO
 
 import punks
 from punks.errors import PunkError
@@ -20,8 +17,6 @@ from punks.variants import DEFAULT
 
 _PACKAGES = Path(punks.__file__).resolve().parent.parent  # where the server and its worker import punks from
 PREDICT = _PACKAGES / "predict.py"
-SERVING = ("READY", "BUSY")
-FAILED = ("SETUP_FAILED", "DEFUNCT")
 _GRACE = 10.0  # seconds
 # Cog's server with a leash: its standard input ends when this process does, however it was killed, and so do the server
 # and its worker, which are a process group of their own
@@ -114,21 +109,3 @@ def hidden_host() -> str:
         except OSError:
             return "127.0.0.1"
     return host
-
-
-def health(url: str) -> dict[str, Any]:
-    """The answer of `/health-check`; empty while nothing listens."""
-    try:
-        return httpx2.get(f"{url}/health-check", timeout=15, trust_env=False).json()
-    except httpx2.TransportError:
-        return {}
-
-
-def wait(process: subprocess.Popen[bytes], url: str) -> dict[str, Any]:
-    """The health when setup has ended, well or badly; empty if the server ended instead."""
-    while process.poll() is None:
-        state = health(url)
-        if state.get("status") in (*SERVING, *FAILED, "UNHEALTHY"):
-            return state
-        time.sleep(0.1)
-    return {}

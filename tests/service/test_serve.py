@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from punks.cli import main
-from punks.service.server import free_port, health
+from punks.service.server import free_port
 from tests.support import ROOT
 from tests.support.browser import CHROMIUM, chromium
 from tests.support.cog_server import FAST, PATIENCE, QUICK, receiver, until
+from tests.support.fuzzing import fuzz
 from tests.support.serving import Served, serving
 
 PAGE = free_port()
@@ -59,9 +60,9 @@ def test_it_starts_quietly_and_a_request_that_arrives_at_once_is_no_failed_setup
     assert first == f"sd15-perfect is served at {served.url} (Ctrl-C stops it); try:\n", served.log
     assert shlex.split(call)[:3] == ["curl", "-s", f"{served.url}/predictions"]
     assert served.log == "loading sd15-perfect ...\n"
-    assert health(served.url)["status"] == "BUSY"
+    assert served.health() == "BUSY"
     assert served.http.post("/predictions/first/cancel").status_code == 200
-    until(lambda: health(served.url)["status"] == "READY")
+    served.wait_idle()
 
 
 def test_one_request_after_the_other_is_never_at_capacity(served: Served):
@@ -75,7 +76,7 @@ def test_a_busy_server_says_so(served: Served):
     refused = served.post()
     assert (refused.status_code, refused.json()["error"][:11]) == (409, "At capacity")
     assert served.http.post("/predictions/busy/cancel").status_code == 200
-    until(lambda: health(served.url)["status"] == "READY")
+    served.wait_idle()
 
 
 def test_it_answers_as_cog_does_and_says_how_each_prediction_ended(served: Served):
@@ -129,7 +130,7 @@ def test_bodies_that_are_no_request(served: Served):
 @pytest.mark.parametrize("path", ["/shutdown", "/trainings", "/trainings/x", "/docs", "/predictions/x/../../shutdown"])
 def test_nothing_else_of_cog_can_be_reached(served: Served, path: str):
     assert served.http.post(path, content=b"", headers={"Content-Type": "text/plain"}).status_code in (404, 405)
-    assert health(served.url)["status"] == "READY"
+    assert served.health() == "READY"
 
 
 @pytest.mark.parametrize(
@@ -190,10 +191,16 @@ def hastened(body: str | None) -> str:
     return json.dumps({"input": json.loads(body or "")["input"] | FAST})
 
 
+def test_60_random_requests_go_through(served: Served):
+    counts = fuzz(served, 60, seed=3)
+    assert counts["succeeded"] >= 3
+    assert counts["failed"] >= 3
+
+
 def test_a_client_that_leaves_cancels(served: Served):
     with pytest.raises(httpx2.TimeoutException):
         httpx2.post(f"{served.url}/predictions", json={"input": QUICK | SLOW}, timeout=1)
-    until(lambda: health(served.url)["status"] == "READY")
+    served.wait_idle()
     assert served.post().json()["status"] == "succeeded"
     assert "canceled: the client left" in served.log
 

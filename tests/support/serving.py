@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,16 @@ import psutil
 
 from punks.service.server import free_port
 from tests.support import ROOT
-from tests.support.cog_server import PATIENCE, QUICK, until
+from tests.support.cog_server import PATIENCE, QUICK, Cog, until
 
 
-@dataclass
-class Served:
-    """The running program: `url` is where it listens, `log` what it wrote to stderr."""
-
-    process: subprocess.Popen[str]
-    url: str
-    http: httpx2.Client
-    folder: Path
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
+class Served(Cog):
+    """The running program; its log is what it wrote to stderr."""
 
     def ready(self) -> list[str]:
         """The two lines it prints when it can paint."""
         assert self.process.stdout
-        return [self.process.stdout.readline(), self.process.stdout.readline()]
+        return [self.process.stdout.readline().decode() for _ in range(2)]
 
     def post(self, body: Any = None, /, **inputs: Any) -> httpx2.Response:
         """One prediction of QUICK with these inputs, or of another body, asked for once."""
@@ -67,11 +56,11 @@ def serving(weights: Path, folder: Path, *options: str, meanwhile: Callable[[str
         (folder / "log").open("w") as log,
         httpx2.Client(base_url=url, timeout=PATIENCE, trust_env=False) as http,
         subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         ) as process,
     ):
         try:
             meanwhile(url)
-            yield Served(process, url, http, folder)
+            yield Served(process, http, folder, {})
         finally:
             process.kill()
