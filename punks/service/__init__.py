@@ -72,8 +72,6 @@ class Service:
             answer = self._answer(inputs, facts)
             facts["status"] = "succeeded"
         except Exception as error:
-            # Cog returns the message alone; the traceback is for whoever reads the logs
-            traceback.print_exc()
             facts |= {"status": "failed", "error": type(error).__name__}
             raise _public(error) from error
         finally:
@@ -170,11 +168,12 @@ def print_progress(step: int, steps: int) -> None:
 
 
 def _public(error: Exception) -> Exception:
-    """The error as the caller may see it, without the paths of this machine."""
+    """The error as the caller may see it, without paths of this machine; the log has the traceback of a bug."""
     if isinstance(error, WeightsError):
         return WeightsError(str(error).replace(str(weights.folder()), "weights"))
     if isinstance(error, PunkError):
         return error
+    os.write(2, traceback.format_exc().encode())  # sys.stderr is the prediction's own log, which its caller reads
     return PunkError("something went wrong on the server; its log has the details")
 
 

@@ -107,6 +107,8 @@ class Proxy:
             tasks.start_soon(_until_gone, request, tasks.cancel_scope)  # Cog cancels when its client leaves
             answer = await self._ask(request, body)
             tasks.cancel_scope.cancel()
+        if answer is None or answer.status_code in (200, 202):
+            self._ids.add(request.path_params.get("id") or body["id"])
         if answer is None:
             self._say("canceled: the client left")
             return Response(status_code=499)
@@ -129,7 +131,7 @@ class Proxy:
         """The request as it is handed on. Raises RefusedError."""
         body = await _json(request)
         name = request.path_params.get("id") or body.setdefault("id", secrets.token_hex(13))
-        self._ids.add(_checked(name))
+        _checked(name)
         if body.get("webhook") is not None and not self._webhooks:
             raise RefusedError(422, "webhooks are off; start the server with --webhooks", "webhook")
         given = body.get("input")
@@ -147,19 +149,27 @@ class _Guard:
     """Refuses requests that address another name, and those of web pages that are not allowed."""
 
     def __init__(self, app: ASGIApp, host: str, origins: Collection[str]) -> None:
-        self._app, self._names, self._origins = app, {host, "localhost", socket.gethostname()}, origins
+        own = socket.gethostname()
+        self._app, self._names, self._origins = app, {host, "localhost", own, f"{own}.local"}, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http":
             headers = Request(scope).headers
             host, origin = headers.get("host", ""), headers.get("origin")
-            name = urlsplit(f"//{host}").hostname or ""
-            if name not in self._names and not _is_address(name):
-                app = _forbidden(f"{host!r} is not this server; use its IP address, or start it with --host {name}")
+            if not self._is_own(host):
+                own = socket.gethostname()
+                app = _forbidden(f"{host!r} is not this server; use its IP address or {own}, also in a proxy before it")
             elif origin not in (None, f"http://{host}", *self._origins) and "*" not in self._origins:
                 app = _forbidden(f"web pages of {origin} may not use this server; start it with --cors {origin}")
         await app(scope, receive, send)
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in self._names or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
 
 
 def _forbidden(why: str) -> Response:
@@ -226,11 +236,3 @@ def _outcome(answer: httpx2.Response) -> str:
     body: Any = answer.json() if answer.headers.get("content-type") == "application/json" else {}
     status, error = body.get("status", "refused"), body.get("error") or body.get("detail")
     return f"{status}: {error}" if error else str(status)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

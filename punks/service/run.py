@@ -17,7 +17,7 @@ from punks.errors import PunkError
 from punks.service.proxy import Proxy
 from punks.service.server import free_port, hidden_host, server
 
-_QUIET = {"LOG_FORMAT": "console", "NO_COLOR": "1", "RUST_LOG": "coglet=warn,coglet::predictor=error"}
+_QUIET = {"LOG_FORMAT": "console", "NO_COLOR": "1", "RUST_LOG": "coglet=warn,coglet::predictor=error,coglet::user=info"}
 _STRIKES = 3  # unhealthy answers in a row; a worker that is merely slow to answer gets ten seconds for each
 
 

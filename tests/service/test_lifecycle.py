@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_said_without_its_path_and_seen_by_the_h
     assert answer["error"].endswith(
         "PunkError: something went wrong on the server, and its log says what; the request may be right"
     )
-    assert str(service.temporary) in service.log
+    until(lambda: str(service.temporary) in service.log)
     assert service.health() == "READY"
     service.temporary.unlink()
     assert service.predict()["status"] == "succeeded"
