@@ -21,9 +21,9 @@ from punks.cli import main
 from punks.errors import BatchError
 from punks.finish import Finish
 from punks.recipe import Recipe
-from punks.service.server import free_port, server, wait
+from punks.service.server import free_port, server
 from tests.support.batches import facts, pictures
-from tests.support.cog_server import FAST, Cog
+from tests.support.cog_server import FAST, Cog, wait
 from tests.support.fault_proxy import Proxy, Replicate, running
 
 COUNT = 12
