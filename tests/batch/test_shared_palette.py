@@ -12,6 +12,7 @@ from punks.batch.folder import UNLOCKED, json_of
 from punks.batch.jobs import Job, jobs_of
 from punks.batch.manifest import NAME, entries, warnings
 from punks.batch.run import run
+from punks.files.checksums import sha256
 from punks.files.png import RECIPE, write_png
 from punks.finish import Finish
 from punks.palette import Palette
@@ -159,6 +160,7 @@ def test_a_folder_of_version_0_1_goes_on_from_what_it_kept(tmp_path: Path, jobs:
             path = folder / entry["files"][kind]
             write_png(Image.fromarray(cells), path, {RECIPE: json.dumps(request)})
             entry["bytes"][kind] = path.stat().st_size
+            entry["sha256"][kind] = sha256(path)
         lines.append(json.dumps(entry) + "\n")
     (tmp_path / "old" / NAME).write_text("".join(lines))
     for colors in (4, None):

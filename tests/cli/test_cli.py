@@ -170,7 +170,7 @@ def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, caps
         (["lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
         (["lady", "--variant", "demo", "--epoch", "3"], "in the repository; epochs that are here: 1, 4, 7, 10\n"),
         (["lady", "-o", "absent/punk.png"], "absent: no such folder; create it first"),
-        (["--recipe", "absent.png"], "absent.png: cannot be read as a PNG or WebP"),
+        (["--recipe", "absent.png"], "absent.png: cannot be read: No such file or directory\n"),
         (["--recipe", "absent.json"], "absent.json: cannot be read"),
         (["lady", "--palette", "absent.hex"], "absent.hex: cannot be read"),
     ],
@@ -337,7 +337,7 @@ def test_a_reader_who_leaves_is_no_traceback(unbuffered: str):
     ("words", "said"),
     [
         (["inspect", ROOT / "weights/demo/lora/punks_demo.safetensors"], ""),
-        (["snap", "a" * 300, "-o", "out"], f"punks: {'a' * 300}: File name too long\n"),
+        (["snap", "a" * 300, "-o", "out"], f"punks: {'a' * 300}: cannot be read: File name too long\n"),
     ],
 )
 def test_a_closed_output_is_no_traceback(words: list[str | Path], said: str):

@@ -286,7 +286,7 @@ HAT = {"hat": {"fedora": 1, "none": 1}}
             {"traits": {"subject": {"lady": 1}, "hair": {}}},
             "traits.hair: {} is not allowed; give its values and their weights",
         ),
-        ({"traits": {"subject": {"lady": 0}}}, "traits.subject.lady: 0 is not allowed; a weight is a number above 0"),
+        ({"traits": {"subject": {"lady": 0}}}, "traits.subject.lady: 0 is not allowed; use a weight from 0.000001"),
         (
             {"traits": {"subject": {"lady": 1}, "hair": {"colour": {"red": "5"}}}},
             "traits.hair.colour.red: '5' is not allowed",
