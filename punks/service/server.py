@@ -14,6 +14,7 @@ from typing import IO, Any
 import httpx2
 
 from punks.errors import PunkError
+from punks.files.weights import PREDICT
 from punks.variants import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,7 +41,7 @@ def server(
         # the server starts its worker as `python`
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "COG_PREDICT_TYPE_STUB": f"{ROOT / 'predict.py'}:Predictor",
+        "COG_PREDICT_TYPE_STUB": f"{PREDICT}:Predictor",
         "PORT": str(port),
         "PUNKS_VARIANT": variant,
         "TMPDIR": str(folder / "tmp"),  # where what a worker that is killed leaves goes with the folder
@@ -48,7 +49,11 @@ def server(
         **(extra or {}),
     }
     schema = subprocess.run(
-        [sys.executable, "-m", "punks.service.schema"], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "punks.service.schema"],
+        cwd=PREDICT.parent,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
     )
     (folder / ".cog").mkdir()
     (folder / "tmp").mkdir(exist_ok=True)
