@@ -15,9 +15,7 @@ from punks.variants import DEFAULT, VARIANTS, Variant
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.description = (
-        "Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS sets their folder."
-    )
+    parser.description = "Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS sets their folder."
     parser.add_argument("variants", nargs="*", metavar="VARIANT", type=_variant, help=f"one of {', '.join(VARIANTS)}")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--fetch", action="store_true", help=f"fetch base and LoRA (default: {DEFAULT})")

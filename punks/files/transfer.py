@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from punks.errors import WeightsError
 from punks.files.checksums import record, recorded, sha256
-from punks.files.weights import fault
+from punks.files.weights import fault, whole_size
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,7 +30,6 @@ SIGN_IN = "set HF_TOKEN to a token that may read it; for a gated repository also
 _BUSY = (408, 429, 500, 502, 503, 504)
 _TRIES = 4  # in a row without a new byte
 _LONGEST_WAIT = 30  # seconds
-_LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +80,13 @@ def bring(root: Path, item: Item, say: Say, check: Check = fault) -> None:
     if keep(root, item.target, say, check, item.digest):
         return
     item.target.parent.mkdir(parents=True, exist_ok=True)
-    digest = _fill(item, say, check)
+    if isinstance(item.origin, Path):
+        _discard(item)
+        require_room(item.part.parent, item.origin.stat().st_size)
+        shutil.copyfile(item.origin, item.part)
+        digest = _complete(item, check)
+    else:
+        digest = _download(item, item.origin, say, check)
     item.tag.unlink(missing_ok=True)
     with item.part.open("rb") as file:
         os.fsync(file.fileno())
@@ -114,25 +119,6 @@ def hub_token() -> str | None:
     return token
 
 
-def _fill(item: Item, say: Say, check: Check, *, again: bool = False) -> str:
-    """The SHA-256 of the partial file, filled and verified; one whose parts do not fit is fetched again, once."""
-    resumed = False
-    if isinstance(item.origin, Path):
-        _discard(item)
-        require_room(item.part.parent, item.origin.stat().st_size)
-        shutil.copyfile(item.origin, item.part)
-    else:
-        resumed = _download(item, item.origin, say)
-    try:
-        return _verify(item.part, item.target.suffix, check, item.digest)
-    except WeightsError as error:
-        _discard(item)
-        if again or not resumed:
-            raise WeightsError(f"{item.shown}: {error}") from None
-        say(f"{item.shown}: {error} after resuming; fetching it from the start")
-    return _fill(item, say, check, again=True)
-
-
 def _verify(path: Path, suffix: str, check: Check, digest: str | None) -> str:
     """The SHA-256 of a file that is what it should be. Raises WeightsError."""
     from huggingface_hub.utils.sha import git_hash
@@ -145,73 +131,77 @@ def _verify(path: Path, suffix: str, check: Check, digest: str | None) -> str:
     return found
 
 
-def _download(item: Item, url: "httpx2.URL", say: Say) -> bool:
-    """Fills the partial file, as long as new bytes arrive. True if the last request continued an earlier one."""
+def _complete(item: Item, check: Check, *, resumed: bool = False) -> str:
+    """The SHA-256 of the partial file, which has all its bytes; one that is not what it should be is deleted."""
+    try:
+        return _verify(item.part, item.target.suffix, check, item.digest)
+    except WeightsError as error:
+        _discard(item)
+        if resumed:
+            raise _TransientError(f"{error} after resuming") from None
+        raise WeightsError(f"{item.shown}: {error}") from None
+
+
+def _download(item: Item, url: "httpx2.URL", say: Say, check: Check) -> str:
+    """The SHA-256 of the partial file, filled and verified. Tries again as long as new bytes arrive."""
+    import httpx2
+    from huggingface_hub.errors import OfflineModeIsEnabled
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exception, wait_exponential
 
+    transient = (_TransientError, httpx2.NetworkError, httpx2.TimeoutException, httpx2.ProtocolError, httpx2.ProxyError)
     most = arrived(item)
 
+    def why(error: BaseException | None) -> str:
+        if isinstance(error, _TransientError):
+            return str(error)
+        return f"no connection ({error})" if isinstance(error, httpx2.ConnectError) else "connection lost"
+
     def count(state: "RetryCallState") -> None:
-        nonlocal most
+        nonlocal most  # a try that brought bytes is not counted
         if (have := arrived(item)) > most:
             most, state.attempt_number = have, 0
 
-    def tell(state: "RetryCallState") -> None:
-        say(f"{item.shown}: {state.outcome and state.outcome.exception()}; trying again")
-
-    retrying = Retrying(
-        retry=retry_if_exception_type(_TransientError),
-        after=count,
-        stop=stop_after_attempt(_TRIES),
-        wait=wait_exponential(0.5) + wait_exception(lambda error: getattr(error, "wait", 0)),
-        before_sleep=tell,
-        reraise=True,
-    )
     try:
-        return retrying(_request, item, url)
-    except _TransientError as error:
-        raise WeightsError(f"{item.shown}: {error}; {AGAIN}") from None
-
-
-def _request(item: Item, url: "httpx2.URL") -> bool:
-    """One request. Raises _TransientError where another may succeed, else WeightsError."""
-    import httpx2
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    try:
-        return _stream(item, url)
+        return Retrying(
+            retry=retry_if_exception_type(transient),
+            after=count,
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_exponential(0.5) + wait_exception(lambda error: getattr(error, "wait", 0)),
+            before_sleep=lambda state: say(
+                f"{item.shown}: {why(state.outcome and state.outcome.exception())}; trying again"
+            ),
+            reraise=True,
+        )(_stream, item, url, check)
+    except transient as error:
+        final = f"{why(error)}; {AGAIN}"
     except httpx2.TooManyRedirects:
-        why = "redirect loop"
+        final = "redirect loop"
     except httpx2.UnsupportedProtocol as error:
-        why = f"redirect to {error.request.url.scheme}://, which is not followed"
+        final = f"redirect to {error.request.url.scheme}://, which is not followed"
     except OfflineModeIsEnabled:
-        why = "HF_HUB_OFFLINE is set; unset it to fetch"
-    except httpx2.ConnectError as error:
-        raise _TransientError(f"no connection ({error})") from None
-    except httpx2.RequestError:
-        raise _TransientError("connection lost") from None
-    raise WeightsError(f"{item.shown}: {why}")
+        final = "HF_HUB_OFFLINE is set; unset it to fetch"
+    raise WeightsError(f"{item.shown}: {final}")
 
 
-def _stream(item: Item, url: "httpx2.URL") -> bool:
+def _stream(item: Item, url: "httpx2.URL", check: Check) -> str:
+    """Appends what is missing to the partial file, or begins it anew."""
     import httpx2
     from huggingface_hub import constants, get_session
 
     have, (length, identity) = arrived(item), _tagged(item)
     if have and str(have) == length:
-        return True
+        return _complete(item, check, resumed=True)
     on_hub = url.origin == httpx2.URL(constants.ENDPOINT).origin
     headers = {"Accept-Encoding": "identity"}
     if on_hub and (token := hub_token()):
         headers["Authorization"] = f"Bearer {token}"
     if have:
-        headers["Range"] = f"bytes={have}-"
-        if not item.digest:
-            headers["If-Range"] = identity
+        headers |= {"Range": f"bytes={have}-"} | ({} if item.digest else {"If-Range": identity})
     with get_session().stream("GET", url, headers=headers, timeout=30) as response:
         _refuse(item, response, on_hub=on_hub)
         # a weak ETag (W/) may stand for other bytes of the same meaning
-        offered = item.digest or re.sub("^W/.*", "", response.headers.get("ETag", ""))
+        etag = re.fullmatch("(?!W/)[!-~]+", response.headers.get("ETag", ""))
+        offered = item.digest or (etag[0] if etag else "")
         if resumed := response.status_code != 200:
             # some servers ignore If-Range and send a part of another file
             extent = re.fullmatch(rf"bytes {have}-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -224,19 +214,15 @@ def _stream(item: Item, url: "httpx2.URL") -> bool:
             item.tag.write_text(f"{length} {offered}", encoding="utf-8")
         total, have = int(length) if length else item.size, arrived(item)
         require_room(item.part.parent, (total or 0) - have)
-        bound = item.size
-        with (
-            item.part.open("a+b") as file,
-            tqdm(
-                desc=item.target.name, total=total, initial=have, unit="B", unit_scale=True, leave=False, disable=None
-            ) as bar,
-        ):
+        bound, name = item.size, item.target.name
+        bar = tqdm(desc=name, total=total, initial=have, unit="B", unit_scale=True, leave=False, disable=None)
+        with bar, item.part.open("a+b") as file:
             for chunk in response.iter_raw():
                 bar.update(file.write(chunk))
-                bound = _whole_size(file) if bound is None else bound
+                bound = whole_size(file) if bound is None else bound
                 if bound is not None and file.tell() > bound:
-                    break  # it cannot become whole; _verify says what it is
-    return resumed
+                    break  # it cannot become whole
+    return _complete(item, check, resumed=resumed)
 
 
 def _refuse(item: Item, response: "httpx2.Response", *, on_hub: bool) -> None:
@@ -252,21 +238,6 @@ def _refuse(item: Item, response: "httpx2.Response", *, on_hub: bool) -> None:
     if status not in (200, 206, 416):
         why = "no such file" if status in (404, 410) else "the server does not send the file"
         raise WeightsError(f"{item.shown}: {why} (HTTP {status})")
-
-
-def _whole_size(file: BinaryIO) -> int | None:
-    """The size of the whole file by its safetensors header; 0 if it has none, None before enough of it is there."""
-    end = file.tell()
-    file.seek(0)
-    start = file.read(9)
-    size, found = 8 + int.from_bytes(start[:8], "little"), None
-    if len(start) == 9 and (start[8:] != b"{" or size > _LONGEST_HEADER):
-        found = 0
-    elif len(start) == 9 and end >= size:
-        ends = re.findall(rb'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d{1,18})\s*\]', file.read(size - 9))
-        found = size + max(map(int, ends), default=0)
-    file.seek(0, os.SEEK_END)
-    return found
 
 
 def _tagged(item: Item) -> tuple[str, str]:

@@ -5,8 +5,9 @@ A base is a folder in the diffusers layout, `weights/<base>/`; its LoRAs are in 
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from platformdirs import user_data_path
 
@@ -19,6 +20,7 @@ _BUNDLED = _PACKAGE / "bundled"  # only in a wheel: what a checkout has outside 
 INSTALLED = _BUNDLED.is_dir()
 ROOT = _BUNDLED if INSTALLED else _PACKAGE.parent
 PREDICT = ROOT / "predict.py"
+_LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
 def folder(variant: Variant | None = None) -> Path:
@@ -150,3 +152,21 @@ def fault(path: Path) -> str | None:
             if head.startswith((b"pk\x03\x04", b"\x80")):
                 return "a pickled checkpoint, which can run code when it is loaded; use a .safetensors file"
         return f"not a whole safetensors file ({error})"
+
+
+def whole_size(file: BinaryIO) -> int | None:
+    """The size that the whole file has by its safetensors header: None before that can be known, 0 if it has none.
+
+    The file is read from its start and left at its end.
+    """
+    file.seek(0)
+    start = file.read(9)
+    header, found = int.from_bytes(start[:8], "little"), None
+    if len(start) == 9 and (start[8:] != b"{" or header > _LONGEST_HEADER):
+        found = 0
+    elif len(start) == 9 and file.seek(0, os.SEEK_END) >= 8 + header:
+        file.seek(8)
+        ends = re.findall(rb'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d{1,18})\s*\]', file.read(header))
+        found = 8 + header + max(map(int, ends), default=0)
+    file.seek(0, os.SEEK_END)
+    return found

@@ -25,8 +25,7 @@ _SOURCES = """--lora (or PUNKS_LORA_URL) takes
   https://...                the address of the file
   /some/path                 the file, or a folder with the files as kohya named them
   hf:OWNER/REPO[@REVISION]   a Hugging Face repository (uses HF_TOKEN if set)"""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora: str | None, say: Say) -> None:
@@ -83,12 +82,10 @@ def _writing(root: Path, say: Say) -> Generator[None]:
         say(f"stopped; {AGAIN}")
         raise
     except OSError as error:
-        if error.errno in _FULL:
-            raise WeightsError(f"the disk of {root} is full; make room or set PUNKS_WEIGHTS, then {AGAIN}") from error
-        if error.errno in _UNWRITABLE:
-            place = f"{error.filename or root}: {error.strerror}"
-            raise WeightsError(f"{place}; set PUNKS_WEIGHTS to a folder that can be written") from error
-        raise
+        if error.errno not in _UNWRITABLE:
+            raise
+        way = f"make room or set PUNKS_WEIGHTS to a folder that can be written, then {AGAIN}"
+        raise WeightsError(f"{error.filename or root}: {error.strerror}; {way}") from error
     finally:
         lock.release()
 
@@ -116,7 +113,10 @@ def _lora_items(source: str, targets: Mapping[str, Path], *, several: bool) -> l
 
 
 def _local_item(path: Path, target: Path) -> Item:
-    return Item(target=target, shown=str(path), origin=path, digest=sha256(path))
+    try:
+        return Item(target=target, shown=str(path), origin=path, digest=sha256(path))
+    except OSError as error:
+        raise WeightsError(f"LoRA {path}: {error.strerror}") from error
 
 
 def _lora_at_url(source: str, target: Path) -> Item:

@@ -140,7 +140,8 @@ def test_another_lora_is_refused_before_the_base_comes(world: World, tmp_path: P
     assert not world.hub.asked
 
 
-def test_ctrl_c_leaves_a_part_that_the_next_call_completes(world: World) -> None:
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_is_cut_short_leaves_a_part_that_the_next_call_completes(world: World, ending: int, code: int) -> None:
     unet = world.at_cdn(UNET)
     world.cdn.faults[unet] = [Fault(pace=0.05)]
     process = world.start("--fetch", "--lora", "hf:owner/loras@v1")
@@ -148,10 +149,10 @@ def test_ctrl_c_leaves_a_part_that_the_next_call_completes(world: World) -> None
     while not (part.is_file() and part.stat().st_size > 50_000):
         time.sleep(0.01)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, err = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert "goes on where it stopped" in err
+    assert process.returncode == code
+    assert ("goes on where it stopped" in err) == (ending == signal.SIGINT)
     assert "Traceback" not in err
     assert not part.with_suffix("").exists()
     assert not (world.root / "sd15/model_index.json").exists()
