@@ -168,7 +168,7 @@ def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, caps
     ("args", "said"),
     [
         (["lady", "--variant", "sd15-perfect"], "script/download-weights sd15-perfect"),
-        (["lady", "--variant", "demo", "--epoch", "3"], "in the repository; epochs that are here: 1, 4, 7, 10\n"),
+        (["lady", "--variant", "demo", "--epoch", "3"], "this epoch is not included; epochs here: 1, 4, 7, 10\n"),
         (["lady", "-o", "absent/punk.png"], "absent: no such folder; create it first"),
         (["--recipe", "absent.png"], "absent.png: cannot be read: No such file or directory\n"),
         (["--recipe", "absent.json"], "absent.json: cannot be read"),
