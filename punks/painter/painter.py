@@ -3,135 +3,99 @@
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from punks import variants
-from punks.errors import DeviceError
 from punks.files import weights
-from punks.painter.cuda.graphs import Graphs, choose_engine, install, join_projections
-from punks.painter.decoder import decoded, pixels_of, preview
+from punks.painter.cuda.graphs import choose_engine, install, join_projections
+from punks.painter.decoder import Landing, landed, launch, pixels_of, preview
 from punks.painter.device import Clock, Pace, choose_device
 from punks.painter.encoder import Embeddings, embedding_length, encode, joined
 from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
 from punks.painter.lora import LoraStack
+from punks.painter.memory import budget, enforce_limit, trim_host
 from punks.painter.noise import start_from, starting_latents
 from punks.painter.samplers import make_scheduler
 from punks.painter.steering import steer
-from punks.painter.warm import budget, hold_to_limit, trim
 from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
 
 OnStep = Callable[[int, int], None]
-OnPreview = Callable[[Any], None]
-Out = TypeVar("Out")
-log = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class Paintings:
-    """RGB pictures at the base's native side, to be read once, and the seconds that each stage took.
-
-    The next picture is decoded while the last one is in use: `seconds` is whole when all are read.
-    """
-
-    images: Iterable[Image.Image]
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
+OnPreview = Callable[[NDArray[np.uint8]], None]
+Painted = tuple[Image.Image, dict[str, float]]  # RGB at the base's side, and the seconds of each stage
 
 
 class Painter:
     """One base model, warm on one device: half precision on CUDA, float32 elsewhere.
 
-    Where memory runs out it calls `drop_others`, which frees what other bases hold and says whether there was any.
+    Raises WeightsError, DeviceError and, like `paint`, torch.OutOfMemoryError.
     """
 
-    def __init__(
-        self, variant: Variant, device: torch.device | None = None, *, drop_others: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, variant: Variant, device: torch.device | None = None) -> None:
         self.device = device or choose_device()
-        self._drop_others = drop_others
-        self._graphs: Graphs | None = None
         self.base = variant.base
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        asked = choose_engine(self.device)
-        hold_to_limit(self.device)
+        engine = choose_engine(self.device)
+        enforce_limit(self.device)
         self._pipeline: Any = load_pipeline(weights.base_folder(variant), self.dtype)
         self._scheduler: Any = self._pipeline.scheduler
-        if asked is not None:
+        if engine is not None:
             join_projections(self._pipeline.unet)
-        try:
-            self._with_room(lambda: place(self._pipeline, self.device))
-            if asked is not None:
-                for model in (self._pipeline.unet, self._pipeline.vae):
-                    self._with_room(lambda model=model: model.to(memory_format=torch.channels_last))
-        except torch.OutOfMemoryError as error:
-            raise self._out_of_memory(error, self.base.name) from error
-        trim()
+        place(self._pipeline, self.device)
+        if engine is not None:
+            for model in (self._pipeline.unet, self._pipeline.vae):
+                model.to(memory_format=torch.channels_last)
+        trim_host()
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
-        self._lora = LoraStack(self._pipeline, at="cpu" if self.nbytes > budget(self.device) / 2 else self.device)
-        self._graphs = None if asked is None else install(self._pipeline, self.device, asked)
-        pixels = pixels_of(self._pipeline.vae)
-        self._pixels = pixels if self._graphs is None else self._graphs.replayed(pixels)
-        # alone on a CPU every picture is as fast as in a batch, and then equals itself to the last bit
+        crowded = nbytes(self._pipeline) > budget(self.device) / 2
+        self._lora = LoraStack(self._pipeline, at="cpu" if crowded else self.device)
+        self._graphs = None if engine is None else install(self._pipeline, self.device, engine)
+        decode = pixels_of(self._pipeline.vae)
+        self._decode = decode if self._graphs is None else self._graphs.replayed(decode)
+        # on a CPU a batch is no faster, and a picture painted alone is the same to the bit
         self.batch_size = 8 if self.device.type == "cuda" else 1
 
     @torch.inference_mode()
     def paint(
         self,
         recipes: Sequence[Recipe],
-        prompts: Sequence[str],
         on_step: OnStep | None = None,
         picture: Image.Image | None = None,
         on_preview: OnPreview | None = None,
-    ) -> Paintings:
+    ) -> Iterator[Painted]:
         """One painting a recipe, in one batch: they may differ in PER_PICTURE, with prompts of one `embedding_length`.
 
         `picture` is the RGB one that the recipes start from, of any size. `on_step(step, steps)` is called after each
-        denoising step, `on_preview(cells)` with the first painting so far, uint8 (24, 24, 3). Raises PunkError.
+        denoising step, `on_preview(cells)` with the first painting so far, uint8 (24, 24, 3). All is launched when
+        this returns; the iterator waits for each painting. Raises PunkError, and torch.OutOfMemoryError before that.
         """
-        first = recipes[0]
-        if not all(first.batches_with(recipe) for recipe in recipes):
+        if not all(recipes[0].batches_with(recipe) for recipe in recipes):
             raise ValueError(f"recipes of one batch may differ in {', '.join(PER_PICTURE)} only")
         clock = Clock(self.device)
-        try:
-            latents = self._with_room(lambda: self._latents(recipes, prompts, on_step, picture, clock, on_preview))
-        except torch.OutOfMemoryError as error:
-            if len(recipes) == 1:
-                raise self._out_of_memory(error, "one picture") from error
-            half = len(recipes) // 2
-        else:
-            return Paintings(images=self._decoded(latents, clock), seconds=clock.seconds)
-        clock.settle()
-        log.warning("%s has no memory for %d pictures at once; going on with %d", self.device, len(recipes), half)
-        self.batch_size = half
-        self._give_memory_back()
-        images: list[Image.Image] = []
-        for part in (slice(half), slice(half, None)):
-            painted = self.paint(recipes[part], prompts[part], on_step, picture, on_preview)
-            images += painted.images
-            clock.seconds = {stage: clock.seconds.get(stage, 0.0) + taken for stage, taken in painted.seconds.items()}
-        return Paintings(images=images, seconds=clock.seconds)
+        latents = self._latents(recipes, on_step, picture, on_preview, clock)
+        return self._landed(launch(self._decode, latents), clock)
 
     def _latents(
         self,
         recipes: Sequence[Recipe],
-        prompts: Sequence[str],
         on_step: OnStep | None,
         picture: Image.Image | None,
-        clock: Clock,
         on_preview: OnPreview | None,
+        clock: Clock,
     ) -> Tensor:
         first = recipes[0]
         self.use_lora(first)
         clock.lap("lora")
         negative, guided = first.negative_prompt, first.guided
         self._pipeline.unet.guided = guided  # which its forward cannot see
+        prompts = [recipe.painted_prompt for recipe in recipes]
         texts = {text: encode(self._pipeline, text, negative, guided=guided) for text in dict.fromkeys(prompts)}
         embeddings = [texts[text] for text in prompts]
         clock.lap("encode")
@@ -143,48 +107,29 @@ class Painter:
         clock.lap("denoise")
         return latents
 
-    def _decoded(self, latents: Tensor, clock: Clock) -> Iterator[Image.Image]:
-        pictures = decoded(lambda one: self._with_room(lambda: self._pixels(one)), latents)
-        for _ in range(len(latents)):
-            try:
-                picture = next(pictures)
-            except torch.OutOfMemoryError as error:
-                raise self._out_of_memory(error, "one picture") from error
+    def _landed(self, landings: list[Landing], clock: Clock) -> Iterator[Painted]:
+        for landing in landings:
+            image = landed(*landing)
             clock.add("decode")
-            yield picture
+            decode = clock.seconds.pop("decode")
+            yield image, {stage: taken / len(landings) for stage, taken in clock.seconds.items()} | {"decode": decode}
             clock.start()
 
-    def _with_room(self, act: Callable[[], Out]) -> Out:
-        """What `act` returns; out of memory it is done again without all that can be loaded or captured anew."""
-        try:
-            return act()
-        except torch.OutOfMemoryError:
-            held = self._drop_others() or bool(self._graphs)
-            self._give_memory_back()
-            if not held:
-                raise
-        log.warning("%s was out of memory; going on without other bases and earlier graphs", self.device)
-        return act()
-
-    def _out_of_memory(self, error: torch.OutOfMemoryError, what: str) -> DeviceError:
-        self._give_memory_back()
-        return DeviceError(
-            f"{self.device} has no memory left for {what} ({str(error).splitlines()[0]}); "
-            "close what else uses it, or give this program more with PUNKS_VRAM_GB"
-        )
-
-    def _give_memory_back(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    def release(self) -> bool:
+        """Gives the device's unused memory back, that of CUDA graphs too; whether there were any."""
+        if self.device.type != "cuda":
+            return False
+        torch.cuda.synchronize(self.device)
+        held = bool(self._graphs)
         if self._graphs is not None:
             self._graphs.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
+        return held
 
     @property
     def nbytes(self) -> int:
         """Memory that the weights take on the device, the LoRA's copies included."""
-        return nbytes(self._pipeline) + (self._lora.nbytes if hasattr(self, "_lora") else 0)
+        return nbytes(self._pipeline) + self._lora.nbytes
 
     def healthy(self) -> bool:
         """Whether the device computes; one whose CUDA context broke never does again."""
@@ -193,9 +138,9 @@ class Painter:
         except RuntimeError:
             return False
 
-    def embedding_length(self, recipe: Recipe, prompt: str) -> int:
+    def embedding_length(self, recipe: Recipe) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
-        return embedding_length(self._pipeline, prompt, recipe.negative_prompt, guided=recipe.guided)
+        return embedding_length(self._pipeline, recipe.painted_prompt, recipe.negative_prompt, guided=recipe.guided)
 
     def use_lora(self, recipe: Recipe) -> None:
         """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""
@@ -228,7 +173,7 @@ class Painter:
             if on_step and min(index + 1, steps) > done:
                 done = min(index + 1, steps)
                 on_step(done, steps)
-            if on_preview and done < steps:
+            if on_preview and index + 1 < steps:
                 on_preview(preview(self._pipeline.vae, tensors["latents"][:1]))
             return tensors
 

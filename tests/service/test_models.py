@@ -1,24 +1,20 @@
-"""What the service keeps in memory, starts from and touches: bases in a budget, pictures, files and the network."""
+"""What the service starts from and touches: pictures, files and the network."""
 
-import gc
 import subprocess
 import sys
-import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
-from PIL import Image, ImageChops
+from PIL import Image
 
 from punks import Recipe, Studio, generate, variants
 from punks.cli import main
-from punks.errors import DeviceError, RecipeError, WeightsError
+from punks.errors import RecipeError
 from punks.files.init_image import picture_hash
 from punks.files.png import read_recipe, write_png, write_webp
-from punks.painter.warm import budget
 from punks.prompts import complete
 from tests.support import ROOT
 
@@ -26,114 +22,6 @@ from tests.support import ROOT
 def recipe(**fields: Any) -> Recipe:
     given = {"prompt": "lady, red hair", "variant": "tiny", "seed": 1, "num_inference_steps": 1, "guidance_scale": 1.0}
     return Recipe(**(given | fields))
-
-
-def test_a_budget_keeps_the_bases_used_last(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PUNKS_VRAM_GB", "0.001")
-    studio = Studio()
-    small = weakref.ref(studio.painter("tiny"))
-    studio.painter("tiny-xl")
-    assert small() is None, "the base that was dropped is still held"
-    monkeypatch.setenv("PUNKS_VRAM_GB", "1")
-    both = studio.painter("tiny"), studio.painter("tiny-xl")
-    assert (studio.painter("tiny"), studio.painter("tiny-xl")) == both
-
-
-def test_a_budget_leaves_room_to_paint(monkeypatch: pytest.MonkeyPatch):
-    studio = Studio()
-    weights = sum(studio.painter(name).nbytes for name in ("tiny", "tiny-xl"))
-    side = variants.variant("tiny-xl").base.side
-    painting = 4 * (side / 1024) ** 2
-    for gigabytes, both in ((weights / 0.8e9 + 0.0001, False), (weights / 0.8e9 + painting, True)):
-        monkeypatch.setenv("PUNKS_VRAM_GB", str(gigabytes))
-        studio = Studio()
-        first = weakref.ref(studio.painter("tiny"))
-        studio.painter("tiny-xl")
-        assert (first() is not None) == both
-
-
-@pytest.mark.parametrize("text", ["much", "0", "-1", "nan", "inf"])
-def test_a_budget_that_is_no_size_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PUNKS_VRAM_GB", text)
-    with pytest.raises(DeviceError, match=r"PUNKS_VRAM_GB: .* is no size; use a number of gigabytes such as 16"):
-        budget(torch.device("cpu"))
-
-
-def test_a_failed_load_leaves_the_studio_as_it_was(monkeypatch: pytest.MonkeyPatch):
-    studio = Studio()
-    before = studio.generate(recipe()).painting.tobytes()
-    with pytest.raises(WeightsError):
-        studio.generate(recipe(variant="sdxl-fixed"))
-    assert studio.generate(recipe()).painting.tobytes() == before
-
-
-def test_switches_of_base_and_lora_leak_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PUNKS_VRAM_GB", "0.001")
-    studio = Studio()
-    tensors: list[int] = []
-    first = None
-    for switch in range(20):  # bench/service.py does 50 and reads the memory
-        name = ("tiny", "tiny-xl")[switch % 2]
-        painter = studio.painter(name)
-        painter.use_lora(recipe(variant=name, epoch=1 + switch % 2))
-        if switch % 4 == 3:
-            gc.collect()
-            tensors.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
-            picture = studio.generate(recipe(variant="tiny")).painting.tobytes()
-            first = first or picture
-            assert picture == first
-    assert max(tensors[1:]) <= tensors[0] * 1.01
-
-
-def full_while(condition: Callable[[], bool], module: Any, name: str) -> None:
-    """Makes a module of a pipeline run out of memory for as long as the condition holds."""
-    own = getattr(module, name)
-
-    def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
-        if condition():
-            raise torch.OutOfMemoryError("CUDA out of memory.\nAnd more.")
-        return own(sample, *args, **options)
-
-    setattr(module, name, forward)
-
-
-@pytest.mark.parametrize(("part", "name"), [("unet", "forward"), ("vae", "decode")])
-def test_out_of_memory_drops_the_other_bases_before_it_fails(part: str, name: str):
-    studio = Studio()
-    undisturbed = studio.generate(recipe(variant="tiny-xl")).painting.tobytes()
-    other = weakref.ref(studio.painter("tiny"))
-    painter = studio.painter("tiny-xl")
-    full_while(lambda: other() is not None, getattr(painter._pipeline, part), name)
-    assert studio.generate(recipe(variant="tiny-xl")).painting.tobytes() == undisturbed
-    assert other() is None
-    full_while(lambda: True, getattr(painter._pipeline, part), name)
-    with pytest.raises(
-        DeviceError, match=r"cpu has no memory left for one picture \(CUDA out of memory\.\); close what"
-    ):
-        studio.generate(recipe(variant="tiny-xl"))
-
-
-def test_out_of_memory_halves_the_batch():
-    painter = Studio().painter("tiny")
-    recipes = recipe().outputs(5)
-    prompts = [one.prompt for one in recipes]
-    alone = [next(iter(painter.paint([one], [one.prompt]).images)) for one in recipes]
-    rows: list[int] = []
-    own = painter._pipeline.unet.forward
-
-    def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
-        rows.append(len(sample))
-        if len(sample) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return own(sample, *args, **options)
-
-    painter._pipeline.unet.forward = forward
-    painted = painter.paint(recipes, prompts)
-    differences = [ImageChops.difference(*pair).getextrema() for pair in zip(painted.images, alone, strict=True)]
-    assert max(high for bands in differences for _, high in bands) <= 1
-    assert rows == [5, 2, 3, 1, 2]
-    assert painter.batch_size == 1
-    assert {"lora", "encode", "denoise", "decode"} == set(painted.seconds)
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])

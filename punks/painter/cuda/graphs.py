@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from punks.errors import DeviceError
 from punks.painter.cuda import kernels
 from punks.painter.cuda.blocks import rewrite
-from punks.painter.warm import limit
+from punks.painter.memory import limit
 
 log = logging.getLogger(__name__)
 ENGINES = ("graph", "compile", "eager")  # compile is graph: kernels are compiled at the start in either

@@ -11,15 +11,16 @@ import torch
 from diffusers import DiffusionPipeline
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from punks import Recipe, Studio, variants
+from punks import Recipe, variants
 from punks.errors import DeviceError, PunkError
 from punks.files import weights
 from punks.painter.cuda import kernels
 from punks.painter.cuda.blocks import rewrite
 from punks.painter.cuda.graphs import choose_engine, join_projections
-from punks.painter.decoder import decoded, pixels_of
+from punks.painter.decoder import landed, launch, pixels_of
 from punks.painter.loading import place
 from punks.painter.lora import LoraStack
+from punks.painter.warm import WarmBases
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -191,16 +192,16 @@ def test_kernels_compute_what_torch_does(kernel: str, channels: int, side: int):
 def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
     latents = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
+        ours = [landed(*one) for one in launch(pixels_of(pipeline.vae), latents)]
         values = [pipeline.vae.decode(one / pipeline.vae.config.scaling_factor).sample for one in latents.split(1)]
     theirs = pipeline.image_processor.postprocess(torch.cat(values), output_type="pil")
-    ours = list(decoded(pixels_of(pipeline.vae), latents))
     assert [np.asarray(one).tolist() for one in ours] == [np.asarray(one).tolist() for one in theirs]
 
 
 def test_values_that_are_not_finite_are_an_error(pipeline: Any):
     side = pipeline.unet.config.sample_size
     with pytest.raises(PunkError, match="not finite"):
-        list(decoded(pixels_of(pipeline.vae), torch.full((1, 4, side, side), torch.nan)))
+        landed(*launch(pixels_of(pipeline.vae), torch.full((1, 4, side, side), torch.nan))[0])
 
 
 @needs_cuda
@@ -228,7 +229,7 @@ def test_graphs_paint_what_eager_paints(variant: str, pictures: int, monkeypatch
     for engine in ("eager", "graph"):
         monkeypatch.setenv("PUNKS_ENGINE", engine)
         recipes = Recipe(prompt="lady", variant=variant, seed=1, num_inference_steps=4).outputs(pictures)
-        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+        paintings.append([image.tobytes() for image, _ in WarmBases().paint(recipes)])
     assert paintings[0] == paintings[1]
 
 
@@ -238,5 +239,5 @@ def test_a_second_gpu_paints_what_the_first_one_does(monkeypatch: pytest.MonkeyP
     for device in ("cuda:0", "cuda:1"):
         monkeypatch.setenv("PUNKS_DEVICE", device)
         recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(16)
-        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+        paintings.append([image.tobytes() for image, _ in WarmBases().paint(recipes)])
     assert paintings[0] == paintings[1]
