@@ -3,8 +3,8 @@
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,13 @@ from punks.files import weights
 from punks.painter.cuda.graphs import choose_engine, install, join_projections
 from punks.painter.decoder import Landing, landed, launch, pixels_of, preview
 from punks.painter.device import Clock, Pace, choose_device
-from punks.painter.encoder import Embeddings, embedding_length, encode, joined
-from punks.painter.loading import from_pictures, load_pipeline, nbytes, place
+from punks.painter.encoder import Embeddings, embedding_length, encode
 from punks.painter.lora import LoraStack
 from punks.painter.memory import budget, enforce_limit, trim_host
-from punks.painter.noise import start_from, starting_latents
+from punks.painter.model import load_model
+from punks.painter.noise import picture_latents, starting_noise
 from punks.painter.samplers import make_scheduler
-from punks.painter.steering import steer
+from punks.painter.steering import Steering
 from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
 
@@ -44,20 +44,19 @@ class Painter:
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         engine = choose_engine(self.device)
         enforce_limit(self.device)
-        self._pipeline: Any = load_pipeline(weights.base_folder(variant), self.dtype)
-        self._scheduler: Any = self._pipeline.scheduler
+        self.model = load_model(weights.base_folder(variant), self.dtype)
         if engine is not None:
-            join_projections(self._pipeline.unet)
-        place(self._pipeline, self.device)
+            join_projections(self.model.unet)
+        self.model.place(self.device)
         if engine is not None:
-            for model in (self._pipeline.unet, self._pipeline.vae):
-                model.to(memory_format=torch.channels_last)
+            for part in (self.model.unet, self.model.vae):
+                part.to(memory_format=torch.channels_last)
         trim_host()
         # where the base alone takes most of the memory, what restores it after a LoRA waits on the host
-        crowded = nbytes(self._pipeline) > budget(self.device) / 2
-        self._lora = LoraStack(self._pipeline, at="cpu" if crowded else self.device)
-        self._graphs = None if engine is None else install(self._pipeline, self.device, engine)
-        decode = pixels_of(self._pipeline.vae)
+        crowded = self.model.nbytes > budget(self.device) / 2
+        self._lora = LoraStack(self.model, at="cpu" if crowded else self.device)
+        self._graphs = None if engine is None else install(self.model, self.device, engine)
+        decode = pixels_of(self.model.vae)
         self._decode = decode if self._graphs is None else self._graphs.replayed(decode)
         # on a CPU a batch is no faster, and a picture painted alone is the same to the bit
         self.batch_size = 8 if self.device.type == "cuda" else 1
@@ -79,33 +78,71 @@ class Painter:
         if not all(recipes[0].batches_with(recipe) for recipe in recipes):
             raise ValueError(f"recipes of one batch may differ in {', '.join(PER_PICTURE)} only")
         clock = Clock(self.device)
-        latents = self._latents(recipes, on_step, picture, on_preview, clock)
+        self.use_lora(recipes[0])
+        clock.lap("lora")
+        embeddings = encode(self.model, recipes)
+        clock.lap("encode")
+        latents = self._denoise(recipes, embeddings, on_step, picture, on_preview)
+        clock.lap("denoise")
         return self._landed(launch(self._decode, latents), clock)
 
-    def _latents(
+    def _denoise(
         self,
         recipes: Sequence[Recipe],
+        embeddings: Embeddings,
         on_step: OnStep | None,
         picture: Image.Image | None,
         on_preview: OnPreview | None,
-        clock: Clock,
     ) -> Tensor:
-        first = recipes[0]
-        self.use_lora(first)
-        clock.lap("lora")
-        negative, guided = first.negative_prompt, first.guided
-        self._pipeline.unet.guided = guided  # which its forward cannot see
-        prompts = [recipe.painted_prompt for recipe in recipes]
-        texts = {text: encode(self._pipeline, text, negative, guided=guided) for text in dict.fromkeys(prompts)}
-        embeddings = [texts[text] for text in prompts]
-        clock.lap("encode")
-        self._pipeline.scheduler = make_scheduler(self._scheduler, first)
-        generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes]
-        if first.steer > 0:
-            steer(self._pipeline, recipes)
-        latents = self._denoise(recipes, embeddings, generators, on_step, picture, on_preview)
-        clock.lap("denoise")
+        """Latents (N, 4, h, w), as the pipelines of diffusers paint them."""
+        recipe, unet, side = recipes[0], self.model.unet, self.base.side
+        scheduler = make_scheduler(self.model.scheduler, recipe.scheduler, recipe.num_inference_steps)
+        timesteps = scheduler.timesteps
+        generators = [torch.Generator("cpu").manual_seed(one.seed) for one in recipes]
+        if picture is None:
+            shape = (1, unet.config.in_channels, side // 8, side // 8)
+            noises = [starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)]
+            # each by itself: to convert many at once torch wakes threads, which takes a GPU's host up to 7 ms
+            latents = torch.cat([noise.to(self.device, self.dtype) for noise in noises]) * scheduler.init_noise_sigma
+        else:
+            skipped = (recipe.num_inference_steps - recipe.painted_steps) * scheduler.order
+            if hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(skipped)
+            timesteps = timesteps[skipped:]
+            clean = picture_latents(self.model.vae, picture, side, generators)
+            noise = torch.cat([torch.randn(clean[:1].shape, generator=one, dtype=self.dtype) for one in generators])
+            latents = scheduler.add_noise(clean, noise.to(self.device), timesteps[:1])
+        steering = None
+        if any(one.steer_rgb for one in recipes):
+            steering = Steering(self.model.vae, scheduler, recipes)
+        own = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+        added = self._added_conditions(embeddings)
+        unet.guided = recipe.guided  # which its forward cannot see
+        pace, steps = Pace(self.device), recipe.painted_steps
+        for done, timestep in enumerate(timesteps, 1):
+            rows = torch.cat([latents, latents]) if recipe.guided else latents
+            rows = scheduler.scale_model_input(rows, timestep)
+            output = unet(rows, timestep, embeddings.words, added_cond_kwargs=added, return_dict=False)[0]
+            if recipe.guided:
+                negative, positive = output.chunk(2)
+                output = negative + recipe.guidance_scale * (positive - negative)
+            if steering is not None:
+                output = steering(output, timestep, rows[: len(latents)])
+            latents = scheduler.step(output, timestep, latents, **own, return_dict=False)[0]
+            pace.step()
+            if on_step and done <= steps:  # PNDM takes one step more than was asked for
+                on_step(done, steps)
+            if on_preview and done < steps:
+                on_preview(preview(self.model.vae, latents[:1]))
         return latents
+
+    def _added_conditions(self, embeddings: Embeddings) -> dict[str, Tensor] | None:
+        """What SDXL is told besides words: the pooled embeddings, and that the picture is whole at its native side."""
+        if embeddings.pooled is None:
+            return None
+        side, rows = self.base.side, len(embeddings.pooled)
+        sizes = torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype, device=self.device)
+        return {"text_embeds": embeddings.pooled, "time_ids": sizes.repeat(rows, 1)}
 
     def _landed(self, landings: list[Landing], clock: Clock) -> Iterator[Painted]:
         for landing in landings:
@@ -129,7 +166,7 @@ class Painter:
     @property
     def nbytes(self) -> int:
         """Memory that the weights take on the device, the LoRA's copies included."""
-        return nbytes(self._pipeline) + self._lora.nbytes
+        return self.model.nbytes + self._lora.nbytes
 
     def healthy(self) -> bool:
         """Whether the device computes; one whose CUDA context broke never does again."""
@@ -140,7 +177,7 @@ class Painter:
 
     def embedding_length(self, recipe: Recipe) -> int:
         """77 or 227, the sequence length of the recipe's text embeddings. Raises RecipeError past 225 tokens."""
-        return embedding_length(self._pipeline, recipe.painted_prompt, recipe.negative_prompt, guided=recipe.guided)
+        return embedding_length(self.model, recipe)
 
     def use_lora(self, recipe: Recipe) -> None:
         """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""
@@ -152,43 +189,3 @@ class Painter:
             if not path.is_file():
                 weights.require(row, recipe.epoch)
             self._lora.fuse([(path, recipe.lora_scale)])
-
-    def _denoise(
-        self,
-        recipes: Sequence[Recipe],
-        embeddings: list[Embeddings],
-        generators: list[torch.Generator],
-        on_step: OnStep | None,
-        picture: Image.Image | None,
-        on_preview: OnPreview | None,
-    ) -> Tensor:
-        recipe = recipes[0]
-        steps = recipe.painted_steps
-        done = 0
-
-        def step_end(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal done
-            pace.step()
-            # PNDM takes one step more than was asked for
-            if on_step and min(index + 1, steps) > done:
-                done = min(index + 1, steps)
-                on_step(done, steps)
-            if on_preview and index + 1 < steps:
-                on_preview(preview(self._pipeline.vae, tensors["latents"][:1]))
-            return tensors
-
-        pace, pipeline = Pace(self.device), self._pipeline
-        if picture is None:
-            start = starting_latents(pipeline, recipes, generators, self.base.side, self.dtype)
-        else:
-            start = start_from(picture, self.base.side, recipe.prompt_strength)
-            pipeline = from_pictures(pipeline)
-        return pipeline(
-            **joined(embeddings),
-            **start,
-            generator=generators,
-            num_inference_steps=recipe.num_inference_steps,
-            guidance_scale=recipe.guidance_scale,
-            output_type="latent",
-            callback_on_step_end=step_end,
-        ).images

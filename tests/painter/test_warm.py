@@ -114,7 +114,7 @@ def test_out_of_memory_drops_the_other_bases_before_it_fails(part: str, name: st
     bases = WarmBases()
     undisturbed = painted(bases, recipe(variant="tiny-xl"))
     other = weakref.ref(painter(bases, "tiny"))
-    module = getattr(painter(bases, "tiny-xl")._pipeline, part)
+    module = getattr(painter(bases, "tiny-xl").model, part)
     full_while(lambda: other() is not None, module, name)
     assert painted(bases, recipe(variant="tiny-xl")) == undisturbed
     assert other() is None
@@ -155,7 +155,7 @@ def test_out_of_memory_halves_the_batch():
     tiny = painter(bases, "tiny")
     tiny.batch_size = 8
     rows: list[int] = []
-    own = tiny._pipeline.unet.forward
+    own = tiny.model.unet.forward
 
     def forward(sample: torch.Tensor, *args: Any, **options: Any) -> Any:
         rows.append(len(sample))
@@ -163,7 +163,7 @@ def test_out_of_memory_halves_the_batch():
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return own(sample, *args, **options)
 
-    tiny._pipeline.unet.forward = forward
+    tiny.model.unet.forward = forward
     steps: list[tuple[int, int]] = []
     found = list(bases.paint(recipes, lambda *step: steps.append(step)))
     pairs = zip(found, alone, strict=True)
