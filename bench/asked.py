@@ -19,7 +19,7 @@ from PIL import Image
 
 from bench.demo import flags, held_out, paint, percent, recipe, row
 from bench.pixels_damage import damage
-from punks import Finish, Pipeline, Punk, Recipe, finish, snap
+from punks import Finish, Pipeline, Punk, Recipe, finish, snap, variants
 from punks.painter.encoder import count_tokens
 from punks.snap.color import ciede2000, lab
 from punks.traits import Traits
@@ -205,7 +205,7 @@ def report_obeyed(title: str, jobs: Sequence[tuple[Drawn, int]], punks: Sequence
 
 def report_long(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     """A caption of 140 tokens: its background named first, last, and last where 77 tokens are all that is read."""
-    own = pipeline.painter("demo")._pipeline
+    own = pipeline.bases.painter(variants.variant("demo")).model
     solid = [(one, seed) for one, seed in jobs if one.pattern == "solid"]
     texts: dict[str, list[str]] = {"first": [], "last": [], "last, 77 tokens": []}
     for one, _ in solid:

@@ -1,10 +1,10 @@
-"""Latents to pictures, one at a time: the device decodes on while the host has one in its hands."""
+"""Latents to pictures: a GPU decodes the next ones while the host works on those that have landed."""
 
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ from punks.errors import PunkError
 from punks.painter.device import mark
 
 PREVIEWS = 0.1  # of the time
+# levels, whether they are finite, and the event after which the host has both
 Landing = tuple[Tensor, Tensor, "torch.cuda.Event | None"]
 
 
 def pixels_of(vae: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """A function: latents (1, 4, h, w) -> RGB uint8 (8h, 8w, 3), and whether all values were finite, bool ()."""
+    """A function: latents (1, 4, h, w) -> RGB uint8 (8h, 8w, 3) and whether all values are finite, bool ()."""
 
     def decode(latents: Tensor) -> tuple[Tensor, Tensor]:
         values = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
@@ -53,23 +54,22 @@ class Previews:
         self._spent += time.perf_counter() - now
 
 
-@torch.inference_mode()
-def decoded(pixels: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> Iterator[Image.Image]:
-    """The pictures of latents (N, 4, h, w) in their order. Raises PunkError where one is not finite."""
-    for landing in [_launch(*pixels(one)) for one in latents.split(1)]:
-        yield _landed(*landing)
+def launch(decode: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> list[Landing]:
+    """Starts to decode latents (N, 4, h, w), one picture after the other."""
+    return [_copied(*decode(one)) for one in latents.split(1)]
 
 
-def _launch(levels: Tensor, finite: Tensor) -> Landing:
+def _copied(levels: Tensor, finite: Tensor) -> Landing:
     if levels.device.type != "cuda":
         return levels, finite, None
-    there = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
-    for host, device in zip(there, (levels, finite), strict=True):
-        host.copy_(device, non_blocking=True)
-    return there[0], there[1], mark(levels.device)
+    host = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
+    for to, given in zip(host, (levels, finite), strict=True):
+        to.copy_(given, non_blocking=True)
+    return host[0], host[1], mark(levels.device)
 
 
-def _landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:
+def landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:
+    """Waits for a picture. Raises PunkError where it is not finite."""
     if event is not None:
         event.synchronize()
     if not bool(finite):
