@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from punks.batch.folder import KINDS, opened
+from punks.batch.folder import opened
 from punks.batch.manifest import entries
 from punks.errors import BatchError
 from punks.files.png import write_bytes
@@ -82,8 +82,8 @@ def export_kept(folder: Path, target: Path) -> int:
             raise BatchError(f"{target}: it is not empty; use another folder for the kept punks")
         with opened(target) as out:
             for entry in kept:
-                for kind, name in entry["files"].items():
-                    (target / KINDS.get(kind, kind)).mkdir(exist_ok=True)
+                for name in entry["files"].values():
+                    (target / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(folder / name, target / name)
                 out.manifest.append(entry)
     except OSError as error:

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -40,8 +41,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when it was stopped."""
     try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
+        for needed in ("starlette", "uvicorn"):
+            import_module(needed)
     except ModuleNotFoundError as error:
         raise PunkError(f"the page needs {error.name}; pip install 'punks[studio]'") from error
     from punks.page.studio import Studio

@@ -122,9 +122,6 @@ class Queue:
             self._news.tell("preview", name=task.name, cells=encoded(cells))
 
         self._news.tell("step", name=task.name, step=0, steps=steps, seconds=0)
-        self._pipeline.painter(task.recipe.variant, task.recipe.epoch)
-        task.check()
-        started = time.perf_counter()
         painting = next(self._pipeline.paint([task.recipe], on_step, task.image, on_preview))
         task.check()
         return painting
