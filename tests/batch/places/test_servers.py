@@ -181,4 +181,4 @@ def test_a_collection_from_the_command_line(
 def test_a_server_that_is_not_this_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     with running(Replicate, target="", token="", predictions={}, files={}) as (url, _):
         assert main(["batch", "--prompt", "lady", "--on", url, "-o", str(tmp_path / "out")]) == 1
-    assert "no server answers there" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"punks: {url}: refused (HTTP 401): {{}}; check the address\n"
