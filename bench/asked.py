@@ -19,9 +19,8 @@ from PIL import Image
 
 from bench.demo import flags, held_out, paint, percent, recipe, row
 from bench.pixels_damage import damage
-from punks import Finish, Pipeline, Punk, Recipe
+from punks import Finish, Pipeline, Punk, Recipe, finish, snap, variants
 from punks.painter.encoder import count_tokens
-from punks.snap import snap
 from punks.snap.color import ciede2000, lab
 from punks.traits import Traits
 from training.captions import FILLERS, fields, prompt
@@ -130,7 +129,7 @@ def report_given(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     whole: list[bool] = []
     changed: list[float] = []
     for (one, _), color, punk in zip(jobs, colors, punks, strict=True):
-        given = punk.painting.finish(Finish(background=color)).art
+        given = finish(punk, Finish(background=color)).art
         ground, figure = sure(one)
         right = near(given.cells, color)
         whole.append(bool(right[ground].all()))
@@ -190,7 +189,8 @@ def report_traits(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None
     written = [recipe(prompt(one), seed) for one, seed in jobs]
     built = [Recipe(traits=traits_of(one), variant="demo", seed=seed) for one, seed in jobs]
     for title, recipes in (("hand-written", written), ("from traits", built)):
-        report_obeyed(title, jobs, paint(pipeline, recipes, Finish(background="keep", eyes="keep")))
+        punks = [finish(punk, Finish(background="keep", eyes="keep")) for punk in paint(pipeline, recipes)]
+        report_obeyed(title, jobs, punks)
 
 
 def report_obeyed(title: str, jobs: Sequence[tuple[Drawn, int]], punks: Sequence[Punk]) -> None:
@@ -205,7 +205,7 @@ def report_obeyed(title: str, jobs: Sequence[tuple[Drawn, int]], punks: Sequence
 
 def report_long(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
     """A caption of 140 tokens: its background named first, last, and last where 77 tokens are all that is read."""
-    model = pipeline.painter("demo")._pipeline
+    own = pipeline.bases.painter(variants.variant("demo")).model
     solid = [(one, seed) for one, seed in jobs if one.pattern == "solid"]
     texts: dict[str, list[str]] = {"first": [], "last": [], "last, 77 tokens": []}
     for one, _ in solid:
@@ -213,13 +213,13 @@ def report_long(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:
         trait = next(tag for tag in tags if tag.endswith(" background"))
         rest = [tag for tag in tags if tag != trait]
         for filler in FILLERS * 2:
-            if count_tokens(model, ", ".join([*rest, trait])) >= TOKENS:
+            if count_tokens(own, ", ".join([*rest, trait])) >= TOKENS:
                 break
             rest.append(filler)
         texts["first"].append(", ".join([*rest[:3], trait, *rest[3:]]))
         texts["last"].append(", ".join([*rest, trait]))
-        ids = model.tokenizer(texts["last"][-1], truncation=True, max_length=77).input_ids
-        texts["last, 77 tokens"].append(model.tokenizer.decode(ids, skip_special_tokens=True))
+        ids = own.tokenizer(texts["last"][-1], truncation=True, max_length=77).input_ids
+        texts["last, 77 tokens"].append(own.tokenizer.decode(ids, skip_special_tokens=True))
     for place, long in texts.items():
         recipes = [recipe(text, seed).replace(template=False) for text, (_, seed) in zip(long, solid, strict=True)]
         punks = paint(pipeline, recipes)

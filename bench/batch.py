@@ -17,12 +17,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from diffusers import DiffusionPipeline
 
 from bench.random_models import build, write_lora
+from punks import Painting
 from punks.batch.jobs import Job, read_jobs
 from punks.batch.manifest import entries
 from punks.batch.places.worker import Outcome
@@ -88,15 +90,14 @@ class Still:
         import numpy as np
         from PIL import Image
 
-        from punks.generate import Painting
-
-        self.punk = Painting(image=Image.fromarray(np.zeros((24, 24, 3), np.uint8))).finish()
+        self.painting = Painting(image=Image.fromarray(np.zeros((24, 24, 3), np.uint8)))
         self.first = 0.0
 
     def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
         for job in jobs:
             self.first = self.first or time.perf_counter()
-            yield Outcome(job=job, punk=self.punk)
+            painting = replace(self.painting, recipe=job.recipe, image=None, restored=self.painting.cells)
+            yield Outcome(job=job, punk=painting.finish(job.finish))
 
     def close(self) -> None:
         pass

@@ -12,7 +12,6 @@ from PIL import Image
 from bench.pixels_damage import damage
 from punks import Finish, Recipe
 from punks.files.png import RECIPE, write_png
-from punks.palette import hex_of
 from punks.request import flat, to_json
 from punks.snap.art import palette_of
 from training.captions import fields
@@ -54,12 +53,12 @@ def _done(folder: Path, job: int, images: bool, paintings: bool) -> dict[str, An
     name = f"{job:06d}"
     recipe = Recipe(prompt=", ".join(fields(traits)), variant="demo", seed=job)
     finish = Finish().of(recipe)
+    text = to_json(recipe, finish)
     files = {"image": f"images/{name}.png", "pixels": f"pixels/{name}.png"}
     art = Image.fromarray(cells)
     write_png(art, folder / files["pixels"])
     if images:
-        large = art.resize((1024, 1024), Image.Resampling.NEAREST)
-        write_png(large, folder / files["image"], {RECIPE: to_json(recipe, finish)})
+        write_png(art.resize((1024, 1024), Image.Resampling.NEAREST), folder / files["image"], {RECIPE: text})
     if paintings:
         files["painting"] = f"paintings/{name}.png"
         damage("real", cells, job).save(folder / files["painting"])
@@ -71,11 +70,17 @@ def _done(folder: Path, job: int, images: bool, paintings: bool) -> dict[str, An
         "prompt": recipe.painted_prompt,
         "files": files,
         "sha256": {key: hashlib.sha256(path.encode()).hexdigest() for key, path in files.items()},
-        "palette": [hex_of((r, g, b)) for r, g, b in palette_of(cells).tolist()],
+        "bytes": {key: _size(folder / path) for key, path in files.items()},
+        "cells": hashlib.sha256(cells.tobytes()).hexdigest()[:32],
+        "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in palette_of(cells).tolist()],
         "confidence": round(1 - 0.5 * float(rng.beta(1, 8)), 3),
         "traits": trait_words(traits),
         "seconds": {"paint": round(float(rng.uniform(0.2, 0.4)), 3), "snap": 0.02},
     }
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _failed(job: int) -> dict[str, Any]:

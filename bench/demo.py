@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punks import Finish, Pipeline, Punk, Recipe
+from punks import Pipeline, Punk, Recipe
 from punks.snap.art import edges
 from training.captions import FILLERS, prompt
 from training.dataset import draw_all
@@ -49,7 +49,7 @@ def main() -> None:
         report_obedience([one for one, _ in obeyed], punks)
         report_flatness("scale 1", punks)
         if args.sheet:
-            write_sheet(args.sheet, [painted(one) for one in punks[:64]])
+            write_sheet(args.sheet, [one.painting.image for one in punks[:64]])
     for scale in (0.0, 0.5) if args.soft else ():
         base = paint(pipeline, [recipe(prompt(one), 0, lora_scale=scale) for one in traits[: args.soft]])
         report_flatness(f"scale {scale:g}", base)
@@ -100,9 +100,9 @@ def recipe(text: str, seed: int, **fields: float) -> Recipe:
     return Recipe(prompt=text, variant="demo", seed=seed, **fields)
 
 
-def paint(pipeline: Pipeline, recipes: Sequence[Recipe], finish: Finish | None = None) -> list[Punk]:
+def paint(pipeline: Pipeline, recipes: Sequence[Recipe]) -> list[Punk]:
     """All recipes through the product's path."""
-    return [painting.finish(finish) for painting in pipeline.paint(recipes)]
+    return [painting.finish() for painting in pipeline.paint(recipes)]
 
 
 def report_obedience(traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
@@ -131,7 +131,7 @@ def report_flatness(name: str, punks: Sequence[Punk]) -> None:
     """How flat the cells are, and whether the snapper sees a grid."""
     row(
         f"{name}: std inside cells",
-        f"{np.median([spread(painted(one)) for one in punks]):.2f}",
+        f"{np.median([spread(one.painting.image) for one in punks]):.2f}",
         "<= 1.5 at scale 1",
     )
     row(f"{name}: a grid is seen", percent([one.art.has_grid for one in punks]), "<= 10% at scale 0")
@@ -153,12 +153,6 @@ def report_long(pipeline: Pipeline, traits: Sequence[Traits]) -> None:
         last = next(tag for tag in tags if tag.endswith(" background"))
         texts.append(", ".join([*(tag for tag in tags if tag != last), *FILLERS[:9], last]))
     report_background("long prompt", solid, paint(pipeline, [recipe(text, 0) for text in texts]))
-
-
-def painted(punk: Punk) -> Image.Image:
-    """What was painted."""
-    assert punk.painting.image
-    return punk.painting.image
 
 
 def spread(painting: Image.Image) -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from bench.gpu_rows import PROMPT, finish, row_of
-from punks import Pipeline, Recipe
+from punks import Recipe
 from punks.painter.painter import Painter
+from punks.painter.warm import WarmBases
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -31,11 +32,9 @@ def median(act: Callable[[], object], runs: int) -> float:
     return statistics.median(seconds(act) for _ in range(runs))
 
 
-def request(pipeline: Pipeline, recipe: Recipe, pictures: int = 1) -> list[bytes]:
+def request(bases: WarmBases, recipe: Recipe, pictures: int = 1) -> list[bytes]:
     """What a user waits for: prompts to PNG bytes."""
-    painter = pipeline.painter(recipe.variant)
-    paintings = painter.paint(recipe.outputs(pictures), [PROMPT] * pictures)
-    return [painting.tobytes() for painting in paintings.images if finish()]
+    return [painting.tobytes() for painting, _ in bases.paint(recipe.outputs(pictures)) if finish()]
 
 
 def lora_changes(painter: Painter, recipe: Recipe) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def lora_changes(painter: Painter, recipe: Recipe) -> dict[str, Any]:
     result: dict[str, Any] = {}
 
     def painted(one: Recipe) -> bytes:
-        return next(iter(painter.paint([one], [PROMPT]).images)).tobytes()
+        return next(painter.paint([one]))[0].tobytes()
 
     first = painted(recipe)
     changes = {
@@ -69,23 +68,23 @@ def main() -> None:
     started = float(os.environ.get("BENCH_STARTED", time.time()))
     row = row_of(args.family)
     result: dict[str, Any] = {"engine": os.environ.get("PUNKS_ENGINE") or "default", "imports": time.time() - started}
-    pipeline = Pipeline()
+    bases = WarmBases()
     recipe = Recipe(prompt=PROMPT, template=False, variant=row.name, seed=1, num_inference_steps=args.steps)
-    result["load"] = seconds(lambda: pipeline.painter(row.name))
-    result["first_request"] = seconds(lambda: request(pipeline, recipe))
+    result["load"] = seconds(lambda: bases.painter(row))
+    result["first_request"] = seconds(lambda: request(bases, recipe))
     result["ready"] = time.time() - started
     for pictures in args.batches:
-        request(pipeline, recipe, pictures)
-        result[f"batch_{pictures}"] = median(lambda n=pictures: request(pipeline, recipe, n), 9 if pictures == 1 else 5)
-    paintings = pipeline.painter(row.name).paint([recipe], [PROMPT])
-    result["digest"] = hashlib.sha256(next(iter(paintings.images)).tobytes()).hexdigest()[:12]
-    result |= {f"stage_{name}": taken for name, taken in paintings.seconds.items()}
+        request(bases, recipe, pictures)
+        result[f"batch_{pictures}"] = median(lambda n=pictures: request(bases, recipe, n), 9 if pictures == 1 else 5)
+    painting, stages = next(bases.paint([recipe]))
+    result["digest"] = hashlib.sha256(painting.tobytes()).hexdigest()[:12]
+    result |= {f"stage_{name}": taken for name, taken in stages.items()}
     result["stage_finish"] = median(finish, 9)
-    result |= lora_changes(pipeline.painter(row.name), recipe)
+    result |= lora_changes(bases.painter(row), recipe)
     if torch.cuda.is_available():
         result["peak_gigabytes"] = torch.cuda.max_memory_reserved() / 1e9
     if args.profile:
-        profile(lambda: request(pipeline, recipe), args.profile)
+        profile(lambda: request(bases, recipe), args.profile)
     print(json.dumps(result), flush=True)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from bench.demo import held_out, paint, recipe
-from punks.generate import Pipeline
+from bench.demo import held_out, recipe
+from punks import Pipeline
 from punks.painter.painter import Painter
 from punks.snap.color import ciede2000, lab
 from training.captions import prompt
@@ -38,7 +38,8 @@ def main() -> None:
         return seen[-1]
 
     Painter._denoise = recorded  # the latents, which nothing else hands out
-    punks = paint(Pipeline(), [recipe(prompt(traits), seed) for seed, traits in enumerate(held_out(PROMPTS))])
+    recipes = [recipe(prompt(traits), seed) for seed, traits in enumerate(held_out(PROMPTS))]
+    punks = [painting.finish() for painting in Pipeline().paint(recipes)]
     latents = np.concatenate([one.float().cpu().numpy() for one in seen])
     np.savez(files[0], cells=np.stack([punk.art.cells[..., :3] for punk in punks]), latents=latents)
 

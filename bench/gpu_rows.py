@@ -10,8 +10,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import Family, build, write_lora
-from punks.files.png import write_rows
-from punks.snap import snap
+from punks import Painting
 from punks.variants import SD15, SDXL, VARIANTS, Variant
 
 RANKS = {"sd15": (32, 16), "sdxl": (128, 64)}
@@ -46,7 +45,8 @@ def _painting() -> Image.Image:
 
 def finish() -> bytes:
     """What follows a painting: snap, enlarged PNG. Random weights paint noise: a fixed painting stands in."""
+    punk = Painting(image=_painting()).finish()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "punk.png"
-        write_rows(*snap(_painting()).rows(1024), path)
+        punk.save(path)
         return path.read_bytes()

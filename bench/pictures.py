@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from punks import Pipeline, Punk, Recipe
+from punks import Punk, Recipe, generate
 
 PROMPTS = (
     "lady, red hair, green eyes, light skin, blue solid background",
@@ -45,19 +45,19 @@ def stages(punk: Punk) -> list[Image.Image]:
     """Painting, its nearest-neighbour thumbnail, and the restored art."""
     painting = punk.painting.image
     assert painting
-    return [painting, painting.resize((24, 24), Image.Resampling.NEAREST), punk.art.enlarge(24)]
+    naive = painting.resize((24, 24), Image.Resampling.NEAREST)
+    return [painting, naive, punk.art.enlarge(24)]
 
 
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
-    recipes = [Recipe(prompt=text, variant="demo", seed=seed) for seed, text in enumerate(PROMPTS)]
-    punks = [painting.finish() for painting in Pipeline().paint(recipes)]
+    punks = [generate(Recipe(prompt=p, variant="demo", seed=i)) for i, p in enumerate(PROMPTS)]
     art = [punk.art.enlarge(24) for punk in punks]
     sheet([art[:8], art[8:]], 120).save(DOCS / "punks.png", optimize=True)
     columns = [stages(punk) for punk in punks[:4]]
     sheet([list(row) for row in zip(*columns, strict=True)], 240, 8).save(DOCS / "painting-to-art.png", optimize=True)
-    for recipe, punk in zip(recipes, punks, strict=True):
-        print(f"{recipe.seed:2} {len(punk.art.palette):3} colors  {recipe.prompt}")
+    for punk in punks:
+        print(f"{punk.recipe.seed:2} {len(punk.art.palette):3} colors  {punk.recipe.prompt}")
 
 
 if __name__ == "__main__":

@@ -2,27 +2,23 @@
 
 STRICT: every cell within CIEDE2000 3 of the truth, no more colours than the truth, and a solid background one colour.
 
-    python bench/pixels.py --portraits DIR              # the table, 400 pictures a damage
-    python bench/pixels.py --damages vae --count 48     # generated portraits through the demo model
-    python bench/pixels.py --image-dir DIR --sheet OUT  # real paintings beside what they become
+    python -m bench.pixels --portraits DIR              # the table, 400 pictures a damage
+    python -m bench.pixels --damages vae --count 48     # generated portraits through the demo model
+    python -m bench.pixels --image-dir DIR --sheet OUT  # real paintings beside what they become
 """
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: the promise is for one core
-sys.path.insert(1, str(Path(__file__).parent.parent))  # for training/, which draws the portraits
 
 import numpy as np
-import pixels_damage
-import pixels_peers
-import pixels_truth
 from PIL import Image, ImageDraw
 
+from bench import pixels_damage, pixels_peers, pixels_truth
 from punks.snap import snap
 from punks.snap.color import ciede2000, lab
 
@@ -85,7 +81,7 @@ def truths(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
 def pairs(args: argparse.Namespace, damage: str) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Truth, damaged painting, and whether it is a CryptoPunk."""
     if damage == "vae":
-        import pixels_vae  # brings torch along
+        from bench import pixels_vae  # brings torch along
 
         for art, painting in pixels_vae.repainted(args.count, args.seed):
             yield art, painting, False

@@ -1,25 +1,22 @@
 """Is there a 24-grid? What `snap` says of pictures that have one, and of pictures that have none.
 
-python bench/pixels_grid.py                          # portraits under every damage, soft renderings, noise, gradients
-python bench/pixels_grid.py --without DIR            # and of your photos
-python bench/pixels_grid.py --demo 64                # and of the demo model without its LoRA, 8 s each on a CPU
+python -m bench.pixels_grid                          # portraits under every damage, soft renderings, noise, gradients
+python -m bench.pixels_grid --without DIR            # and of your photos
+python -m bench.pixels_grid --demo 64                # and of the demo model without its LoRA, 8 s each on a CPU
 """
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(1, str(Path(__file__).parent.parent))
 
 import numpy as np
-import pixels_damage
-import pixels_truth
 import torch
 from PIL import Image, ImageOps
 
+from bench import pixels_damage, pixels_truth
 from punks import Recipe, paint
 from punks.files.pictures import find_pictures, open_picture
 from punks.snap import snap

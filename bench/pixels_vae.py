@@ -21,7 +21,7 @@ STEPS = 100  # of a whole schedule: 20 of them are painted
 
 def repainted(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Generated portraits and their repainted pictures: uint8 (24, 24, 3), (512, 512, 3). About 8 s each on a CPU."""
-    pairs = []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "portrait.png"
         for number in range(count):

@@ -1,11 +1,9 @@
 """The one path: recipe -> painting -> punk. Paint once, finish as often as you like."""
 
 import functools
-import itertools
 import logging
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +26,7 @@ from punks.request import from_json, to_json
 from punks.snap import Cells, PixelArt, finish_cells, restore
 
 if TYPE_CHECKING:
-    from punks.painter.painter import Painter
+    from punks.painter.warm import WarmBases
 
 OnStep = Callable[[int, int], None]
 OnPreview = Callable[[NDArray[np.uint8]], None]
@@ -159,29 +157,19 @@ class Pipeline:
     The bases used last stay warm, as many as fit in 80% of `PUNKS_VRAM_GB`, by default of the device's memory.
     """
 
-    def __init__(self) -> None:
-        self._painters: OrderedDict[str, Painter] = OrderedDict()
+    @functools.cached_property
+    def bases(self) -> "WarmBases":
+        """The warm base models, and with them torch. Raises DeviceError."""
+        # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        # brings torch along, whose OpenMP reads the line above
+        from punks.painter.warm import WarmBases
 
-    def painter(self, variant: str, epoch: int | None = None) -> "Painter":
-        """The warm painter of a variant's base, loaded on first use. Raises WeightsError, DeviceError."""
-        row = variants.variant(variant)
-        if row.base.name not in self._painters:
-            weights.require(row, epoch or row.epoch)
-            # threads that spin while they wait for each other bring a busy CPU to a crawl (measured: 12 times slower)
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-            # both bring torch along, whose OpenMP reads the line above
-            from punks.painter.painter import Painter
-            from punks.painter.warm import drop_others, make_room
-
-            make_room(self._painters, row)
-            alone = functools.partial(drop_others, self._painters, row.base.name)
-            self._painters[row.base.name] = Painter(row, drop_others=alone)
-        self._painters.move_to_end(row.base.name)
-        return self._painters[row.base.name]
+        return WarmBases()
 
     def healthy(self) -> bool:
         """Whether the device of every painter still computes."""
-        return all(painter.healthy() for painter in list(self._painters.values()))
+        return "bases" not in vars(self) or self.bases.healthy()
 
     def paint(
         self,
@@ -199,27 +187,10 @@ class Pipeline:
         row = variants.variant(recipes[0].variant)
         if row.failed:
             log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
-        painter = self.painter(row.name, recipes[0].epoch)
-        groups = list(_batches(recipes, painter))
-        for done, group in enumerate(groups):
-            report = on_step and functools.partial(_count, on_step, done, len(groups))
-            prompts = [recipe.painted_prompt for recipe in group]
-            paintings = painter.paint(group, prompts, report, picture, on_preview)
-            decoded = 0.0
-            for recipe, prompt, painted in zip(group, prompts, paintings.images, strict=True):
-                seconds = {stage: total / len(group) for stage, total in paintings.seconds.items()}
-                seconds["decode"], decoded = paintings.seconds["decode"] - decoded, paintings.seconds["decode"]
-                yield Painting(recipe=recipe, image=painted, prompt=prompt, seconds=seconds)
-
-
-def _batches(recipes: Sequence[Recipe], painter: "Painter") -> Iterator[list[Recipe]]:
-    """Runs of neighbors whose prompts encode to one length, as many as the painter takes at once."""
-    for _, run in itertools.groupby(
-        recipes, key=lambda recipe: painter.embedding_length(recipe, recipe.painted_prompt)
-    ):
-        group = list(run)
-        for start in range(0, len(group), painter.batch_size):
-            yield group[start : start + painter.batch_size]
+        weights.require(row, recipes[0].epoch)
+        painted = self.bases.paint(recipes, on_step, picture, on_preview)
+        for recipe, (painting, seconds) in zip(recipes, painted, strict=True):
+            yield Painting(recipe=recipe, image=painting, prompt=recipe.painted_prompt, seconds=seconds)
 
 
 def paint(recipe: Recipe, on_step: OnStep | None = None, image: Path | None = None) -> Painting:
@@ -241,7 +212,3 @@ def generate(
 @functools.cache
 def _pipeline() -> Pipeline:
     return Pipeline()
-
-
-def _count(on_step: OnStep, done: int, groups: int, step: int, steps: int) -> None:
-    on_step(done * steps + step, groups * steps)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.demo import painted, spread
-from punks import Pipeline, Punk, Recipe
+from bench.demo import spread
+from punks import Punk, Recipe, generate
 from punks.snap.color import ciede2000, lab
 from training.traits import BACKGROUNDS
 
@@ -12,52 +12,46 @@ STEPS = 8  # fewer than the default: the properties hold, and the whole file tak
 PROMPT = "lady, red curly hair, green eyes, light skin, {} background"
 
 
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return Pipeline()
-
-
-def paint(pipeline: Pipeline, color: str = "teal", **fields: float) -> Punk:
+def paint(colour: str = "teal", **fields: float) -> Punk:
     settings = {"seed": 1, "num_inference_steps": STEPS} | fields
-    (painting,) = pipeline.paint([Recipe(prompt=PROMPT.format(color), variant="demo", **settings)])
-    return painting.finish()
+    return generate(Recipe(prompt=PROMPT.format(colour), variant="demo", **settings))
 
 
-def background_gap(punk: Punk, color: str) -> float:
+def background_gap(punk: Punk, colour: str) -> float:
     corner = np.asarray(punk.art.cells)[1:6, 1:4].reshape(-1, 3)
     found = np.median(corner, axis=0).astype(np.float32)
-    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[color], np.float32))))
+    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[colour], np.float32))))
 
 
 @pytest.fixture(scope="module")
-def teal(pipeline: Pipeline) -> Punk:
-    return paint(pipeline)
+def teal() -> Punk:
+    return paint()
 
 
-@pytest.mark.parametrize("color", ["yellow", "purple"])
-def test_the_background_named_is_the_background_painted(pipeline: Pipeline, teal: Punk, color: str) -> None:
+@pytest.mark.parametrize("colour", ["yellow", "purple"])
+def test_the_background_named_is_the_background_painted(teal: Punk, colour: str) -> None:
     assert background_gap(teal, "teal") < 15
-    punk = paint(pipeline, color)
-    assert background_gap(punk, color) < 15
+    punk = paint(colour)
+    assert background_gap(punk, colour) < 15
     assert background_gap(punk, "teal") > 15
 
 
-def test_the_same_seed_paints_the_same_punk_and_another_one_another(pipeline: Pipeline, teal: Punk) -> None:
-    assert np.array_equal(painted(paint(pipeline)), painted(teal))
-    assert not np.array_equal(paint(pipeline, seed=2).art.cells, teal.art.cells)
+def test_the_same_seed_paints_the_same_punk_and_another_one_another(teal: Punk) -> None:
+    assert np.array_equal(paint().painting.image, teal.painting.image)
+    assert not np.array_equal(paint(seed=2).art.cells, teal.art.cells)
 
 
-def test_the_lora_turns_soft_portraits_into_flat_cells(pipeline: Pipeline, teal: Punk) -> None:
-    soft = paint(pipeline, lora_scale=0)
-    between = paint(pipeline, lora_scale=0.5)
-    assert spread(painted(teal)) < 2 < spread(painted(soft))
-    assert spread(painted(teal)) < spread(painted(between))
+def test_the_lora_turns_soft_portraits_into_flat_cells(teal: Punk) -> None:
+    soft = paint(lora_scale=0)
+    between = paint(lora_scale=0.5)
+    assert spread(teal.painting.image) < 2 < spread(soft.painting.image)
+    assert spread(teal.painting.image) < spread(between.painting.image)
     assert teal.art.has_grid
     assert not soft.art.has_grid
     assert background_gap(soft, "teal") < 20
 
 
-def test_epochs_rise(pipeline: Pipeline, teal: Punk) -> None:
-    first = paint(pipeline, epoch=1)
+def test_epochs_rise(teal: Punk) -> None:
+    first = paint(epoch=1)
     assert not first.art.has_grid
-    assert spread(painted(first)) > spread(painted(teal))
+    assert spread(first.painting.image) > spread(teal.painting.image)

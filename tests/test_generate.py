@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -14,12 +13,11 @@ from PIL import Image
 from punks import Finish, Painting, Pipeline, Recipe, finish, generate
 from punks.cli import main
 from punks.errors import ImageError, RecipeError
-from punks.painter.noise import starting_noise
-from punks.painter.steering import steer
 from punks.prompts import complete
 from punks.request import changed, divide, from_json, to_json
 from punks.snap import snap
-from tests.support.drawn import damaged, request_in
+from tests.support.drawn import damaged
+from tests.support.recipes import recipe_in
 from training.portraits import draw, sample
 
 TRAITS = {"subject": "lady", "hair": "red, curly", "eyes": "green", "background": "teal", "wear": ["gold crown"]}
@@ -80,23 +78,6 @@ def test_a_row_of_columns_is_a_recipe_with_traits():
         divide({"traits": 3})
 
 
-def test_a_seed_that_varies_goes_to_the_other_seed_and_stays_noise():
-    def noise(**fields: Any) -> torch.Tensor:
-        one = recipe(**fields)
-        return starting_noise(one, torch.Generator().manual_seed(one.seed), (1, 4, 64, 64))
-
-    start, end = noise(), noise(seed=2)
-    assert torch.equal(noise(vary=0.0, vary_seed=2), start)
-    assert torch.allclose(noise(vary=1.0), end, atol=1e-5)
-    assert torch.equal(noise(vary=0.3, vary_seed=1), start)
-    near = [float((noise(vary=vary) - start).norm()) for vary in (0.1, 0.2, 0.5)]
-    assert near == sorted(near)
-    # on the great circle the angle is a share of the whole: an independent formula for the middle is the sum, scaled
-    middle = (start + end) * (start.norm() / (start + end).norm())
-    assert torch.allclose(noise(vary=0.5), middle, atol=0.02)
-    assert float(noise(vary=0.5).std()) == pytest.approx(1, abs=0.02)
-
-
 def test_variations_of_one_seed_are_painted_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     command = ["generate", "lady", "--variant", "tiny", "--seed", "7", "-n", "2", "-o", str(tmp_path)]
     assert main([*command, "--vary", "0.2", "--json"]) == 0
@@ -109,58 +90,6 @@ def test_variations_of_one_seed_are_painted_and_named(tmp_path: Path, capsys: py
     assert (tmp_path / "9.png").read_bytes() == (tmp_path / "punk-7-9.png").read_bytes()
     with pytest.raises(RecipeError, match=r"vary: 0\.2 is not allowed; a painting that starts from a picture"):
         recipe(vary=0.2, image_sha256="0" * 64)
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [
-        ("DDIMScheduler", {"prediction_type": "epsilon"}),
-        ("DDIMScheduler", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}),
-        ("EulerDiscreteScheduler", {"prediction_type": "epsilon"}),
-        ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}),
-    ],
-)
-def test_steering_changes_the_background_of_what_is_predicted(pipeline: Pipeline, kind: str, settings: dict[str, Any]):
-    """A model that predicts known latents exactly: the sampler must see the color around, and the middle unchanged."""
-    model = pipeline.painter("tiny")._pipeline
-    model.scheduler = scheduler = getattr(diffusers, kind).from_config(
-        model.scheduler.config, **settings, timestep_spacing="trailing", clip_sample=False
-    )
-    scheduler.set_timesteps(4)
-    flat = recipe(steer_color="#ff00ff", steer=1.0)
-    steer(model, [flat, flat.replace(steer_color=None)])
-    known = torch.zeros(2, 4, 24, 24)
-    known[:, :, 8:, 6:18] = 3.0
-    noise = torch.randn(2, 4, 24, 24, generator=torch.Generator().manual_seed(3))
-    timestep = scheduler.timesteps[0]
-    level = scheduler.alphas_cumprod[int(timestep)].sqrt()
-    rest = (1 - level**2).sqrt()
-    sample_ = level * known + rest * noise
-    output = level * noise - rest * known if settings["prediction_type"] == "v_prediction" else noise
-    if kind == "EulerDiscreteScheduler":
-        sample_ = sample_ * (scheduler.sigmas[0] ** 2 + 1).sqrt()
-    seen = scheduler.step(output, timestep, sample_).pred_original_sample
-    target = (seen[0, :, 0, 0]).view(4, 1, 1)
-    assert torch.allclose(seen[1], known[1], atol=2e-2)
-    assert torch.allclose(seen[0, :, 8:, 6:18], known[0, :, 8:, 6:18], atol=2e-2)
-    assert torch.allclose(seen[0, :, :8], target.expand(4, 8, 24), atol=2e-2)
-    with torch.inference_mode():
-        color = torch.tensor([1.0, -1.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 192, 192)
-        latents = model.vae.encode(color).latent_dist.mean.mean((2, 3)) * model.vae.config.scaling_factor
-    assert torch.allclose(target.flatten(), latents[0], atol=5e-2)
-
-
-def test_a_steered_picture_is_its_own_in_every_batch(pipeline: Pipeline):
-    four = [recipe(steer=1.0, steer_color=name, seed=seed) for seed, name in enumerate(("teal", "red", None, "teal"))]
-    painter = pipeline.painter("tiny")
-    together = list(painter.paint(four, ["lady"] * 4).images)
-    for one, image in zip(four, together, strict=True):
-        alone = next(iter(painter.paint([one], ["lady"]).images))
-        assert np.abs(np.asarray(image, int) - np.asarray(alone, int)).max() <= 1
-    unsteered = [next(iter(painter.paint([one.replace(steer=0.0)], ["lady"]).images)) for one in four]
-    changed = [image.tobytes() != plain.tobytes() for image, plain in zip(together, unsteered, strict=True)]
-    assert changed[:2] == [True, True]
-    assert np.abs(np.asarray(together[2], int) - np.asarray(unsteered[2], int)).max() <= 1
 
 
 def test_eyes_are_given_where_they_are_found_and_a_warning_where_not():
@@ -230,16 +159,16 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     warning = "punks: traits.wear: 'gold crwn' is not in the training captions; did you mean 'gold crown'?\n"
     assert said.count(warning) == 1
     assert "punks: a.png: grid: the painting has no clear 24x24 grid (confidence 0." in said
-    made, finish = request_in(first)
+    made, finish = recipe_in(first)
     assert made.prompt == CAPTION.replace("crown", "crwn")
     assert (finish.background, finish.eyes) == ("#148a8c", "green")
     changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara"]
     assert main(["generate", "--recipe", str(first), *changes, "-o", str(second)]) == 0
-    other, finish = request_in(second)
+    other, finish = recipe_in(second)
     assert other.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
     assert (finish.background, finish.eyes) == ("solid", "brown")
     assert main(["generate", "--recipe", str(first), "--background", "lime", "-o", str(tmp_path / "c.png")]) == 0
-    alone, finish = request_in(tmp_path / "c.png")
+    alone, finish = recipe_in(tmp_path / "c.png")
     assert (alone, finish.background) == (made, "#00ff00")  # the same painting, on another background
     capsys.readouterr()
     assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2

@@ -1,27 +1,27 @@
 """predict.py and cog.yaml as Cog's build reads them: literals that match the registry, and a complete image."""
 
 import ast
-import dataclasses
 import os
 import re
 import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from punks.recipe import Recipe, bounds
+from punks.fields import bounds, kinds
+from punks.palette import Palette
+from punks.request import FIELDS
 from punks.service.schema import openapi
 from punks.traits import Traits
 from punks.variants import DEFAULT, VARIANTS
 from tests.support import ROOT
 
 TREE = ast.parse((ROOT / "predict.py").read_text())
-FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
-OWN = ["num_outputs", "output_format", "return_painting"]
+OWN = ["num_outputs", "output_format", "return_painting", "image"]  # image: a file where a recipe has its hash
 
 
 def registered() -> list[str]:
@@ -72,31 +72,29 @@ def test_the_output_is_a_flat_model_with_its_optional_fields_last():
     assert [field.value is not None for field in fields] == optional
 
 
-def test_the_inputs_are_the_fields_of_a_recipe_and_what_concerns_its_files():
-    assert [name for name in inputs() if name not in OWN] == list(FIELDS)
+def test_the_inputs_are_the_fields_of_recipe_and_finish_and_what_concerns_files():
+    assert {name for name in inputs() if name not in OWN} == {*FIELDS} - {"image_sha256"}
     assert [name for name in inputs() if name not in FIELDS] == OWN
 
 
 @pytest.mark.parametrize("name", inputs())
-def test_bounds_defaults_and_words_are_those_of_the_recipe(name: str):
+def test_bounds_defaults_and_words_are_those_of_the_fields(name: str):
     schema = openapi()["components"]["schemas"]
     entry: dict[str, Any] = schema["Input"]["properties"][name]
     assert entry["description"].endswith(".")
     if name in OWN:
+        assert name != "image" or entry["format"] == "uri"
         return
-    limits, field = bounds(name), FIELDS[name]
-    if name == "image":  # Cog takes a file where a recipe has its hash
-        assert entry["format"] == "uri"
-        return
+    field = FIELDS[name]
+    limits, allowed = bounds(field), kinds(field)
     assert entry["description"] == limits.about
     assert (entry.get("minimum"), entry.get("maximum")) == (limits.ge, limits.le)
     assert entry.get("maxLength") == limits.max_length
     choices = registered() if name == "variant" else limits.choices and list(limits.choices)
     assert (schema[name]["enum"] if "allOf" in entry else None) == choices
-    kinds = {str: "string", int: "integer", float: "number", bool: "boolean", Traits: "string"}
-    kind = next(iter(get_args(field.type)), field.type)
-    assert (schema[name] if "allOf" in entry else entry)["type"] == kinds[kind]
-    assert entry.get("default") == (None if field.default is dataclasses.MISSING else field.default)
+    types = {str: "string", int: "integer", float: "number", bool: "boolean", Traits: "string", Palette: "string"}
+    assert (schema[name] if "allOf" in entry else entry)["type"] == types[allowed[0]]
+    assert entry.get("default") == field.default
 
 
 def test_nothing_is_required_since_traits_may_stand_for_the_prompt():
@@ -188,7 +186,7 @@ def context() -> set[str]:
 def test_the_image_has_all_that_predict_py_imports_and_nothing_of_the_tests():
     # what the service imports when it paints, asked of a fresh interpreter
     code = (
-        "import sys, pathlib, predict, punks.painter.painter, punks.painter.warm\n"
+        "import sys, pathlib, predict, punks.painter.warm\n"
         "root = str(pathlib.Path().resolve())\n"
         "files = [m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]\n"
         "print(*[f[len(root) + 1:] for f in files if f.startswith(root + '/p')], sep='\\n')"
@@ -209,11 +207,13 @@ def test_the_service_needs_nothing_that_the_image_lacks():
     pins = (ROOT / "requirements.txt").read_text()
     installed = {re.split("[=<>]", line)[0].replace("-", "_") for line in pins.splitlines() if line[:1].isalpha()}
     modules = {"PIL": "pillow", "cog": None, "cuda": None}  # torch brings cuda.bindings
-    elsewhere = ("punks/cli/", "punks/batch/", "punks/report/")  # entrances of their own
+    elsewhere = ("punks/cli/", "punks/batch/", "punks/report/", "punks/page/")  # entrances of their own
     for path in (path for path in context() if path.endswith(".py") and not path.startswith(elsewhere)):
         if path in (
-            "punks/service/server.py",
+            "punks/service/proxy.py",
+            "punks/service/run.py",
             "punks/service/schema.py",
+            "punks/service/server.py",
             "punks/lora/fetch.py",
             "punks/files/transfer.py",
         ):

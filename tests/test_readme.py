@@ -31,7 +31,7 @@ def test_commands_are_ones_that_exist(line: str):
 
 
 def test_there_are_commands():
-    assert sum(line.startswith("script/") for line in COMMANDS) >= 4
+    assert sum(line.startswith("script/") for line in COMMANDS) >= 3
     assert sum(line.startswith("punks ") for line in COMMANDS) >= 6
 
 

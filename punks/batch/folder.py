@@ -74,7 +74,9 @@ class Folder:
             return "paint"
         asked = entry.get("asked", {})
         have = {**_DEFAULTS, **upgraded(entry["recipe"]), **asked}
-        want = json_of(job)
+        want = {**json_of(job), **job.asked}
+        if job.rejected:
+            changes = (*changes, "seed")
         files = entry["files"].items()
         whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in files)
         if verify and whole:
@@ -108,6 +110,8 @@ class Folder:
             entry["recipe"] = json_of(job)
         if job.asked:
             entry["asked"] = job.asked
+        if rejected := job.rejected or (before or {}).get("rejected"):
+            entry["rejected"] = list(rejected)
         if punk is None:
             for folder in (*KINDS.values(), UNLOCKED):  # of an earlier recipe
                 (self.path / folder / f"{job.name}.png").unlink(missing_ok=True)
@@ -157,11 +161,11 @@ class Folder:
 
 
 def as_painted(job: Job, entry: Entry) -> Job:
-    """The job with the seed that it was painted with, which --unique may have changed."""
+    """The job with the seed that it was painted with, which --unique or --repaint may have changed."""
     seed = entry["recipe"]["seed"]
     if job.recipe is None or seed == job.recipe.seed:
         return job
-    return dataclasses.replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": job.recipe.seed})
+    return dataclasses.replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": job.recipe.seed, **job.asked})
 
 
 def json_of(job: Job) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Job:
     """A row: its number from 1, and its recipe and finish or the reason why there is none.
 
     `image` is the file that the recipe starts from. `asked` has the values of the row in place of which a run uses
-    others.
+    others; `rejected` the seeds whose punks somebody rejected, so that it was painted with another one.
     """
 
     number: int
@@ -35,6 +35,7 @@ class Job:
     finish: Finish = dataclasses.field(default_factory=Finish)
     image: Path | None = None
     asked: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    rejected: tuple[int, ...] = ()
     error: str = ""
 
     @property

@@ -130,7 +130,7 @@ def _entry(line: bytes) -> Entry | None:
         return None
     entry = cast("Entry", value)
     optional = {key: rule for key, rule in _OPTIONAL.items() if entry.get(key) is not None}
-    rules = {**_COMMON, **(_DONE if entry.get("status") == "done" else _FAILED), **optional}
+    rules = {**optional, **_COMMON, **(_DONE if entry.get("status") == "done" else _FAILED)}
     fits = all(rule(entry.get(key)) for key, rule in rules.items())
     if not fits or (entry["status"] == "done" and not _has_files(entry)):
         return None
@@ -166,6 +166,10 @@ def _seeded(value: object) -> bool:
     return isinstance(value, dict) and _count(cast("Entry", value).get("seed"))
 
 
+def _seeds(value: object) -> bool:
+    return isinstance(value, list) and all(map(_count, cast("list[object]", value)))
+
+
 def _colors(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, str) and re.fullmatch("#[0-9a-f]{6}", one) for one in cast("list[object]", value)
@@ -193,4 +197,11 @@ _DONE: Rules = {
     "cells": _text,
 }
 _FAILED: Rules = {"error": _text}
-_OPTIONAL: Rules = {"asked": _table, "warnings": _text, "lost": _text, "seconds": _seconds, "recipe": _table}
+_OPTIONAL: Rules = {
+    "asked": _table,
+    "rejected": _seeds,
+    "warnings": _text,
+    "lost": _text,
+    "seconds": _seconds,
+    "recipe": _table,
+}

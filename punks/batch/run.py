@@ -9,16 +9,18 @@ from pathlib import Path
 from punks.batch.folder import WRITERS, Folder, as_painted, json_of, opened
 from punks.batch.jobs import Job
 from punks.batch.manifest import NAME, Entry, entries
+from punks.batch.picks import Rejected
 from punks.batch.places.worker import Outcome, Place
 from punks.batch.shared_palette import share_palette, twins
 from punks.errors import BatchError, PunkError
 from punks.finish import Finish
-from punks.recipe import seed_after
+from punks.recipe import MAX_SEED, seed_after
 from punks.request import FINISH, divide, upgraded
 
 WAITING = 16  # outcomes that wait for the disk, before the painters do
 SEEDS = 20  # that a row tries until its punk is unlike all others
 STRIDE = 2_654_435_761  # between them: prime, and far from the seeds of the other rows
+_INVERSE = pow(STRIDE, -1, MAX_SEED + 1)
 
 
 @dataclass(kw_only=True)
@@ -63,12 +65,14 @@ def run(
     unique: bool = False,
     shared_palette: int | None = None,
     verify: bool = False,
+    repaint_rejected: bool = False,
     report: Report = lambda _job, _status: None,
 ) -> Tally:
     """Paints every job that is not painted in the folder, at a place, finishes what is, and says what became of all.
 
     `unique` gives a punk whose 24x24 a row before has other seeds; `shared_palette` is the number of colors that all
-    of them share; both iterate `jobs` again. `verify` compares the SHA-256 of every file, and repaints what is damaged.
+    of them share; both iterate `jobs` again. `verify` compares the SHA-256 of every file, and repaints what is damaged;
+    `repaint_rejected` paints the punks that picks.json rejects with another seed, which they keep from then on.
     `report(job, status)` hears of each: done, finished, failed, kept, or again for another seed. Raises BatchError if
     it cannot go on; the same call then does.
     """
@@ -76,18 +80,24 @@ def run(
     kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
     changes = (("seed",) if unique else ()) + (("palette", "background") if shared_palette else ())
 
+    rejected = Rejected(folder) if repaint_rejected else None
+
     def count(job: Job, status: str, error: str = "") -> None:
         tally.failed.pop(job.number, None)
         tally.failed.update({job.number: error} if status == "failed" else {})
         tally.done += status == "done"
         tally.finished += status == "finished"
         tally.kept += status == "kept"
+        if rejected and status == "done":
+            rejected.repainted(job.name)
         report(job, status)
 
     def missing() -> Iterator[Job]:
-        for job in jobs:
+        for row in jobs:
+            again = rejected is not None and row.name in rejected.names
+            job = _reseeded(row, at.manifest.last(row.name), again=again)
             todo = at.todo(job, kinds, changes, verify=verify)
-            if todo == "paint":
+            if again or todo == "paint":
                 yield job
             elif todo == "keep":
                 count(job, "kept")
@@ -189,13 +199,34 @@ def _doubles(at: Folder, jobs: Iterable[Job], count: Callable[[Job, str, str], N
         first = seen.setdefault(entry["cells"], job.name)
         if first == job.name:
             continue
-        asked = job.recipe.seed
-        seeds = [seed_after(asked, k * STRIDE) for k in range(SEEDS)]
-        tried = seeds.index(entry["recipe"]["seed"])
-        if tried + 1 == SEEDS:
+        asked, rejected = job.recipe.seed, tuple(entry.get("rejected", ()))
+        seed = _next_seed(asked, [entry["recipe"]["seed"]])
+        if _place(asked, seed) >= SEEDS + len(rejected):
             outcome = Outcome(job=job, error=f"the same punk as {first} with each of {SEEDS} seeds; change its prompt")
             at.keep(outcome)
             count(job, "failed", outcome.error)
             continue
         count(job, "again", "")
-        yield replace(job, recipe=job.recipe.replace(seed=seeds[tried + 1]), asked={"seed": asked})
+        yield replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": asked}, rejected=rejected)
+
+
+def _reseeded(job: Job, entry: Entry | None, *, again: bool) -> Job:
+    """The job with the next seed where punks of it were rejected; `again` rejects the punk of the entry as well."""
+    if job.recipe is None or entry is None or entry["status"] != "done":
+        return job
+    asked, seed = job.recipe.seed, entry["recipe"]["seed"]
+    rejected = (*entry.get("rejected", ()), *((seed,) if again else ()))
+    if not rejected or asked != entry.get("asked", {}).get("seed", seed):  # the row has got another seed since
+        return job
+    recipe = job.recipe.replace(seed=_next_seed(asked, rejected))
+    return replace(job, recipe=recipe, asked={"seed": asked}, rejected=rejected)
+
+
+def _next_seed(asked: int, tried: Iterable[int]) -> int:
+    """The first seed of a row's sequence after all that were tried."""
+    return seed_after(asked, (max(_place(asked, seed) for seed in tried) + 1) * STRIDE)
+
+
+def _place(asked: int, seed: int) -> int:
+    """The place of a seed in the sequence that starts with the row's own."""
+    return (seed - asked) * _INVERSE % (MAX_SEED + 1)

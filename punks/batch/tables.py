@@ -138,7 +138,7 @@ def _checked(value: Any) -> Row | PunkError:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Row:
-    once([name for name, _ in pairs], "row")
+    once([named(name) for name, _ in pairs], "row")
     return dict(pairs)
 
 

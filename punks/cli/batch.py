@@ -54,6 +54,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="check every file, and repaint what is damaged")
     parser.add_argument("--unique", action="store_true", help="paint punks that equal an earlier one with another seed")
     parser.add_argument(
+        "--repaint", choices=["rejected"], help="paint what `punks studio DIR` rejected with another seed, for good"
+    )
+    parser.add_argument(
+        "--picks",
+        type=output_path,
+        metavar="DIR2",
+        help="then copy what `punks studio DIR` kept to a folder of its own",
+    )
+    parser.add_argument(
         "--shared-palette",
         type=int,
         nargs="?",
@@ -70,14 +79,16 @@ def run(args: argparse.Namespace) -> int:
     """0 when every row is done, 1 when some failed or it had to stop, 130 when it was interrupted."""
     jobs = _jobs(args)
 
+    from punks.batch.picks import export_kept
     from punks.batch.run import require_same
-    from punks.report.show import show
+    from punks.report.show import show, show_folder
 
     if not args.overwrite:
         require_same(args.output, jobs)
     with closing(_place(args)) as place:
         try:
             options = {"unique": args.unique, "shared_palette": args.shared_palette, "verify": args.verify}
+            options |= {"repaint_rejected": args.repaint == "rejected"}
             tally, counts = run_jobs(jobs, args.output, place, **options)
         except KeyboardInterrupt:
             return 130
@@ -92,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         print(printable(show(args.output, jobs)))
     except ImageError as error:
         raise BatchError(f"{error}; run the same command with --verify to repaint what is damaged") from error
+    if args.picks is not None:
+        count = export_kept(args.output, args.picks)
+        print(printable(f"{args.picks}: {count} kept punks\n{show_folder(args.picks)}"))
     return 1 if tally.failed else 0
 
 

@@ -2,9 +2,12 @@
 
 import argparse
 import contextlib
+import os
+import signal
 import socket
 import threading
 import webbrowser
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -38,43 +41,50 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when it was stopped."""
     try:
-        import uvicorn
-
-        from punks.page.app import make_app
+        for needed in ("starlette", "uvicorn"):
+            import_module(needed)
     except ModuleNotFoundError as error:
         raise PunkError(f"the page needs {error.name}; pip install 'punks[studio]'") from error
     from punks.page.studio import Studio
     from punks.report.show import show_folder
 
     with contextlib.closing(_listening(args.port)) as listening:
-        port = listening.getsockname()[1]
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         studio = Studio(args.folder)
+        server = _server(studio, listening.getsockname()[1])
+        for name in ("SIGTERM", "SIGHUP"):  # of a closed terminal; Windows has none
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), server.handle_exit)
         try:
-            config = uvicorn.Config(make_app(studio, port), log_level="warning", timeout_graceful_shutdown=1)
-            print(f"http://127.0.0.1:{port}/  (Ctrl-C stops it; punks lie in {args.folder})", flush=True)
+            print(f"{url}  (Ctrl-C stops it; the punks lie in {args.folder})", flush=True)
             if not args.no_browser:
-                threading.Timer(0.5, webbrowser.open, [f"http://127.0.0.1:{port}/"]).start()
-            _server(config, studio).run(sockets=[listening])
-        except KeyboardInterrupt:
-            pass
+                opening = threading.Timer(0.5, webbrowser.open, [url])
+                opening.daemon = True
+                opening.start()
+            server.run(sockets=[listening])
         finally:
-            studio.close()
-    if any((args.folder / "pixels").iterdir()):
-        show_folder(args.folder)
-    say("punks: stopped")
+            stopped = studio.close()
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        if studio.changed:
+            say(show_folder(args.folder))
+        say("punks: stopped")
+    if not stopped:
+        os._exit(0)  # a step of a large model would hold the end up
     return 0
 
 
-def _server(config: "uvicorn.Config", studio: "Studio") -> "uvicorn.Server":
-    """A server that first ends the news, which would hold it up."""
+def _server(studio: "Studio", port: int) -> "uvicorn.Server":
+    """A server that a signal stops at once, and only that: what browsers listen to ends first."""
     import uvicorn
 
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            studio.end_news()
-            super().handle_exit(sig, frame)
+    from punks.page.app import make_app
 
-    return Server(config)
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+            studio.news.end()
+            self.should_exit = True
+
+    return Server(uvicorn.Config(make_app(studio, port), log_level="warning", timeout_graceful_shutdown=1))
 
 
 def _listening(port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The SHA-256 of each weight file, in `SHA256SUMS` beside the bases: `sha256sum -c SHA256SUMS` reads it too."""
+"""The SHA-256 of each weight file, in `SHA256SUMS` beside the bases; `sha256sum -c SHA256SUMS` reads it too."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ def recorded(root: Path) -> dict[str, str]:
 
 
 def sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
-    """The SHA-256 of a file in hex; `advance` is told the bytes of each step."""
+    """The SHA-256 of a file in hex; `advance` gets the number of bytes of each step."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -27,16 +27,16 @@ def sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
     return digest.hexdigest()
 
 
-def changed(root: Path, sums: Mapping[str, str]) -> list[str]:
-    """Which of the files below `root` do not hash to their SHA-256; absent ones are not asked."""
-    there = {name: digest for name, digest in sums.items() if (root / name).is_file()}
+def damaged(root: Path, sums: Mapping[str, str], advance: Callable[[int], object] | None = None) -> list[str]:
+    """The files below `root` whose SHA-256 differs from `sums`; missing files are skipped."""
+    present = [name for name in sums if (root / name).is_file()]
     with ThreadPoolExecutor() as pool:
-        found = pool.map(sha256, [root / name for name in there])
-        return [name for (name, digest), now in zip(there.items(), found, strict=True) if now != digest]
+        found = pool.map(sha256, [root / name for name in present], [advance] * len(present))
+        return [name for name, digest in zip(present, found, strict=True) if digest != sums[name]]
 
 
 def record(root: Path, name: str, digest: str) -> None:
-    """Records the SHA-256 of a file; the list is never half written."""
+    """Records the SHA-256 of a file; SHA256SUMS is replaced as a whole."""
     sums = recorded(root)
     if sums.get(name) == digest:
         return

@@ -1,25 +1,44 @@
-"""Where weight files lie, and which of them are missing. Imports no torch and touches no network.
+"""Where the weights are, which are missing, and the command that fetches them. Imports no torch, uses no network.
 
-A base is a folder in the diffusers layout, `weights/<base>/`; its LoRAs lie in `weights/<base>/lora/`.
+A base is a folder in the diffusers layout, `weights/<base>/`; its LoRAs are in `weights/<base>/lora/`.
 """
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from platformdirs import user_data_path
 
 from punks.errors import WeightsError
+from punks.files.checksums import damaged, recorded
 from punks.variants import Variant
 
-_CHECKOUT = Path(__file__).resolve().parent.parent.parent / "weights"
+_PACKAGE = Path(__file__).resolve().parent.parent
+_BUNDLED = _PACKAGE / "bundled"  # only in a wheel: what a checkout has outside punks/
+INSTALLED = _BUNDLED.is_dir()
+ROOT = _BUNDLED if INSTALLED else _PACKAGE.parent
+PREDICT = ROOT / "predict.py"
+_LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
 def folder(variant: Variant | None = None) -> Path:
-    """The folder of all weights: `PUNKS_WEIGHTS`, else `weights/` of the checkout, where embedded models always are."""
+    """`PUNKS_WEIGHTS`, else `weights/` of the checkout, else in the user's data folder; embedded models never move."""
     moved = os.environ.get("PUNKS_WEIGHTS")
-    if not moved or (variant and variant.embedded):
-        return _CHECKOUT
-    return Path(moved)
+    if variant and variant.embedded:
+        return ROOT / "weights"
+    if not moved:
+        return user_data_path("punks", appauthor=False) / "weights" if INSTALLED else ROOT / "weights"
+    return expanded(moved, "PUNKS_WEIGHTS")
+
+
+def expanded(path: str, name: str) -> Path:
+    """The path that an option or variable names, with the home folder for `~`. Raises WeightsError."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise WeightsError(f"{name}: there is no home folder for {path!r}; use a full path") from error
 
 
 def base_folder(variant: Variant) -> Path:
@@ -33,27 +52,8 @@ def lora_path(variant: Variant, epoch: int) -> Path:
 
 
 def epochs_present(variant: Variant) -> list[int]:
-    """The epochs whose LoRA file is there."""
+    """The epochs whose LoRA file is present."""
     return [epoch for epoch in range(1, variant.epochs + 1) if lora_path(variant, epoch).is_file()]
-
-
-def missing(variant: Variant, epoch: int) -> list[Path]:
-    """The files without which the variant cannot paint at that epoch, in the order a person would look for them."""
-    base = base_folder(variant)
-    index = base / "model_index.json"
-    if not index.is_file():
-        return [index, *_absent(lora_path(variant, epoch))]
-    needed: list[Path] = []
-    for part in components(base):
-        if part == "scheduler":
-            needed.append(base / part / "scheduler_config.json")
-        elif part.startswith("tokenizer"):
-            needed += [base / part / "vocab.json", base / part / "merges.txt"]
-        elif part in ("unet", "vae") or part.startswith("text_encoder"):
-            stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
-            full = base / part / f"{stem}.safetensors"
-            needed += [base / part / "config.json", full if full.is_file() else full.with_stem(f"{stem}.fp16")]
-    return _absent(*needed, lora_path(variant, epoch))
 
 
 def components(base: Path) -> list[str]:
@@ -66,47 +66,73 @@ def components(base: Path) -> list[str]:
         raise WeightsError(f"{index} cannot be read ({error}); fetch the base again") from error
 
 
+def missing(variant: Variant, epoch: int) -> list[Path]:
+    """The missing files that the variant needs to paint at that epoch, the base's first."""
+    base, lora = base_folder(variant), lora_path(variant, epoch)
+    needed = [base / "model_index.json"]
+    for part in components(base) if needed[0].is_file() else ():
+        if part == "scheduler":
+            needed.append(base / part / "scheduler_config.json")
+        elif part.startswith("tokenizer"):
+            needed += [base / part / "vocab.json", base / part / "merges.txt"]
+        elif part in ("unet", "vae") or part.startswith("text_encoder"):
+            stem = "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
+            full = base / part / f"{stem}.safetensors"
+            needed += [base / part / "config.json", full if full.is_file() else full.with_stem(f"{stem}.fp16")]
+    return [path for path in (*needed, lora) if not path.is_file()]
+
+
+def available(variant: Variant, epoch: int | None = None) -> bool:
+    """Whether the variant can paint here, at its own epoch unless another is given."""
+    return not missing(variant, epoch or variant.epoch)
+
+
+def fetch_command(variant: Variant, epoch: int | None = None) -> str:
+    """The command that fetches the base and one epoch of a variant."""
+    option = "" if epoch in (None, variant.epoch) else f" --epoch {epoch}"
+    return f"{'punks weights --fetch' if INSTALLED else 'script/download-weights'} {variant.name}{option}"
+
+
 def require(variant: Variant, epoch: int) -> None:
-    """Raises WeightsError naming the missing file and the command which gets it."""
+    """Raises WeightsError naming the first missing file and the command that fetches it."""
     absent = missing(variant, epoch)
     if not absent:
         return
     more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
     present = epochs_present(variant)
-    here = f"epochs that are here: {', '.join(map(str, present))}"
-    if variant.embedded and variant.epoch in present and absent == [lora_path(variant, epoch)]:
-        way = f"not every epoch is in the repository; {here}"
-    elif variant.embedded:
-        way = "it is part of the repository: `git checkout weights/demo` brings it back"
+    if not variant.embedded:
+        way = f"get it with `{fetch_command(variant, epoch)}`"
+    elif variant.epoch in present and absent == [lora_path(variant, epoch)]:
+        way = "this epoch is not included"
     else:
-        option = "" if epoch == variant.epoch else f" --epoch {epoch}"
-        way = f"get it with `script/download-weights {variant.name}{option}`"
-        if present:
-            way += f"; {here}"
-    raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}")
+        way = "reinstall punks" if INSTALLED else f"restore it with `git checkout weights/{variant.base.name}`"
+    here = f"; epochs here: {', '.join(map(str, present))}" if present else ""
+    raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}{here}")
+
+
+def base_sums(variant: Variant) -> dict[str, str]:
+    """The recorded SHA-256 of each file of the variant's base, without LoRAs, by path below the weights folder."""
+    base = f"{variant.base.name}/"
+    sums = recorded(folder(variant))
+    return {name: sums[name] for name in sums if name.startswith(base) and not name.startswith(f"{base}lora/")}
 
 
 def require_whole(variant: Variant, epoch: int) -> None:
-    """Raises WeightsError where a file is missing, or is no longer what was fetched: reads all of them, in seconds."""
-    from punks.files.checksums import changed, recorded
-
+    """Raises WeightsError if a file is missing or differs from its recorded SHA-256. Reads every file: some seconds."""
     require(variant, epoch)
-    root, part = folder(variant), f"{variant.base.name}/"
-    own = f"{part}lora/{variant.lora_file(epoch)}"
-    served = {
-        name: digest
-        for name, digest in recorded(root).items()
-        if name == own or (name.startswith(part) and not name.startswith(f"{part}lora/"))
-    }
-    if bad := changed(root, served):
+    root, lora = folder(variant), lora_path(variant, epoch)
+    sums = base_sums(variant)
+    if digest := recorded(root).get(lora.relative_to(root).as_posix()):
+        sums[lora.relative_to(root).as_posix()] = digest
+    if bad := damaged(root, sums):
         raise WeightsError(
-            f"variant {variant.name}: {root / bad[0]} is damaged: its SHA-256 is not the one that was fetched; "
-            f"get it again with `script/download-weights {variant.name}`"
+            f"variant {variant.name}: {root / bad[0]} is damaged (its SHA-256 differs from the recorded one); "
+            f"get it again with `{fetch_command(variant, epoch)}`"
         )
 
 
 def fault(path: Path) -> str | None:
-    """What is wrong with a safetensors file: None if its header parses and its offsets end where the file ends."""
+    """What is wrong with a safetensors file; None if its header parses and its offsets end where the file ends."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -118,16 +144,29 @@ def fault(path: Path) -> str | None:
         head = raw.lstrip().lower()
         if not raw:
             return "empty"
-        if raw[8:9] == b"{":  # after the length of the header comes its JSON
-            return f"not a whole safetensors file ({error})"
-        if head.startswith(b"version https://git-lfs"):
-            return "a git-lfs pointer, not the file: `git lfs pull` in its repository gets the file"
-        if head.startswith(b"<"):
-            return "an HTML page: a login, or a page about the file (Hugging Face files are at /resolve/, not /blob/)"
-        if head.startswith((b"pk\x03\x04", b"\x80")):
-            return "a pickled checkpoint, which can run code when it is loaded: ask for it as .safetensors"
+        if raw[8:9] != b"{":  # after the length of the header comes its JSON
+            if head.startswith(b"version https://git-lfs"):
+                return "a git-lfs pointer; run `git lfs pull` in its repository"
+            if head.startswith(b"<"):
+                return "an HTML page, perhaps a login (on Hugging Face use the /resolve/ address, not /blob/)"
+            if head.startswith((b"pk\x03\x04", b"\x80")):
+                return "a pickled checkpoint, which can run code when it is loaded; use a .safetensors file"
         return f"not a whole safetensors file ({error})"
 
 
-def _absent(*paths: Path) -> list[Path]:
-    return [path for path in paths if not path.is_file()]
+def whole_size(file: BinaryIO) -> int | None:
+    """The size that the whole file has by its safetensors header: None before that can be known, 0 if it has none.
+
+    The file is read from its start and left at its end.
+    """
+    file.seek(0)
+    start = file.read(9)
+    header, found = int.from_bytes(start[:8], "little"), None
+    if len(start) == 9 and (start[8:] != b"{" or header > _LONGEST_HEADER):
+        found = 0
+    elif len(start) == 9 and file.seek(0, os.SEEK_END) >= 8 + header:
+        file.seek(8)
+        ends = re.findall(rb'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d{1,18})\s*\]', file.read(header))
+        found = 8 + header + max(map(int, ends), default=0)
+    file.seek(0, os.SEEK_END)
+    return found

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from punks.errors import LoraError
 from punks.files import weights
-from punks.lora.file import NOT_FINITE, LoraFile, check, read_header
-from punks.lora.modules import module_shapes
+from punks.lora.file import NOT_FINITE, LoraFile, read_header
+from punks.lora.modules import base_of
 from punks.lora.parameters import Difference, differences, other_training, parameters, shown, unknown, value
 from punks.lora.strengths import BUDGET, Block, blocks
 from punks.lora.tensors import Tensors
 from punks.lora.training_runs import RUNS, Value
-from punks.variants import VARIANTS, Variant
+from punks.variants import Variant
 
 HashState = Literal["verified", "does not match", "not verified", "unknown"]
 Verdict = Literal["serves", "serves with warnings", "refused"]
@@ -62,7 +61,7 @@ def inspect(file: LoraFile, against: LoraFile | Variant | None = None, *, whole:
     row = against if isinstance(against, Variant) else None
     if claim and claim[0] != row:
         claim = None  # its name says nothing of the variant that it is compared with
-    base, refusal = _base(file, row)
+    base, refusal = base_of(file, row)
     if not refusal and not all(map(math.isfinite, [*alphas.values(), *(each.mean for each in measured)])):
         refusal = NOT_FINITE
     hash_state = _hash_state(tensors, whole)
@@ -118,22 +117,6 @@ def _hash_state(tensors: Tensors, whole: bool) -> HashState:
     resized = header.get("ss_training_comment", "").startswith(_RESIZED)
     as_trained = "ss_output_name" in header and not resized and not claimed.startswith("0x")
     return "does not match" if as_trained else "not verified"
-
-
-def _base(file: LoraFile, row: Variant | None) -> tuple[str | None, str | None]:
-    """The base that takes the file, or why the one that fits it best does not: the check that guards loading."""
-    rows = [row] if row else list({each.base.name: each for each in reversed(VARIANTS.values())}.values())[::-1]
-    reasons = [(-1, f"the base {rows[0].base.name} is not here, so no module can be checked")]
-    for each in rows:
-        if shapes := module_shapes(each):
-            try:
-                check(file, shapes)
-            except LoraError as error:
-                fits = [file.shapes[down][1:2] == shapes.get(name, ())[1:2] for name, (down, _) in file.factors.items()]
-                reasons.append((sum(fits), str(error).removeprefix(f"{file.path}: ")))
-            else:
-                return each.base.name, None
-    return None, max(reasons, key=lambda reason: reason[0])[1]
 
 
 def _contradictions(

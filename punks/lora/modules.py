@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from punks.errors import PunkError
+from punks.errors import LoraError, PunkError
 from punks.files import weights
-from punks.lora.file import read_header
+from punks.lora.file import LoraFile, check, read_header
 from punks.lora.keys import module_names
-from punks.variants import Variant
+from punks.variants import VARIANTS, Variant
 
 Shape = tuple[int, ...]
 
@@ -62,6 +62,22 @@ def module_shapes(variant: Variant) -> dict[str, Shape] | None:
         encoders = [dict(_clip(*size, projection=i > 0)) for i, size in enumerate(base.encoders)]
         return module_names(dict(_unet(base)), *encoders)
     return None
+
+
+def base_of(file: LoraFile, row: Variant | None = None) -> tuple[str | None, str | None]:
+    """The name of the base that takes the file (the row's, or any), or why the one that fits it best does not."""
+    rows = [row] if row else list({each.base.name: each for each in reversed(VARIANTS.values())}.values())[::-1]
+    reasons = [(-1, f"the base {rows[0].base.name} is not here, so no module can be checked")]
+    for each in rows:
+        if shapes := module_shapes(each):
+            try:
+                check(file, shapes)
+            except LoraError as error:
+                fits = [file.shapes[down][1:2] == shapes.get(name, ())[1:2] for name, (down, _) in file.factors.items()]
+                reasons.append((sum(fits), str(error).removeprefix(f"{file.path}: ")))
+            else:
+                return each.base.name, None
+    return None, max(reasons, key=lambda reason: reason[0])[1]
 
 
 def _header(folder: Path, stem: str) -> dict[str, Shape]:

@@ -1,4 +1,4 @@
-"""The page's server: Starlette on the loopback. Nothing in a request names a path, and other origins are refused."""
+"""The page's server: Starlette on the loopback. Nothing in a request names a path, and only the page may ask."""
 
 import json
 import re
@@ -6,59 +6,28 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from punks import variants
 from punks.errors import ImageError, PunkError, RecipeError
-from punks.files import weights
-from punks.files.palettes import read_palette, write_palette
-from punks.finish import SUFFIXES
+from punks.page.choices import choices
+from punks.page.guard import Guard
 from punks.page.studio import Studio
-from punks.palette import Palette, hex_of
+from punks.page.takes import kept_files, punk_file
 from punks.request import divide
-from punks.vocabulary import COLORS, EYES, TRAITS
 
 STATIC = Path(__file__).parent / "static"
-MOST = 20_000_000  # bytes of an upload
-PALETTES = (".gpl", ".hex", ".pal", ".ase")
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'"
-_HEADERS = {
-    "Content-Security-Policy": f"{_POLICY}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
+LARGEST = 20_000_000  # bytes of an upload
+LONGEST = 100_000  # bytes of other requests
+PAGE = 500  # punks of one answer
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Guard(BaseHTTPMiddleware):
-    """Refuses other hosts (DNS rebinding) and requests that another page sends; adds the page's own policy."""
-
-    def __init__(self, app: Any, hosts: frozenset[str]) -> None:
-        super().__init__(app)
-        self._hosts = hosts
-
-    async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if host not in self._hosts:
-            return PlainTextResponse("unknown host", 421)
-        if (origin or request.method not in ("GET", "HEAD")) and origin != f"http://{host}":
-            return PlainTextResponse("other origins are refused", 403)
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return PlainTextResponse("other sites are refused", 403)
-        response = await call_next(request)
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
 
 
 def make_app(studio: Studio, port: int) -> Starlette:
@@ -68,58 +37,66 @@ def make_app(studio: Studio, port: int) -> Starlette:
         return FileResponse(STATIC / "index.html")
 
     async def options(_: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(_options, studio))
+        return JSONResponse(await run_in_threadpool(choices, studio))
 
     async def prompt(request: Request) -> Response:
-        recipe, _ = await run_in_threadpool(divide, _object(await _body(request), "values"))
+        recipe, _ = await run_in_threadpool(divide, await _values(request))
         return JSONResponse({"prompt": recipe.prompt, "warnings": recipe.warnings()})
 
-    async def palette(request: Request) -> Response:
-        return JSONResponse(
-            await _uploaded(request, studio, lambda path: {"palette": str(Palette.parse(read_palette(path)))})
-        )
-
     async def listed(request: Request) -> Response:
-        before, count = (request.query_params.get(name, "") for name in ("before", "count"))
-        found = await run_in_threadpool(studio.listed, _number(before), min(_number(count) or 100, 500))
-        return JSONResponse({"punks": found})
+        query = request.query_params
+        count = min(_number(query.get("count")) or 100, PAGE)
+        before = _number(query.get("before"))
+        return JSONResponse(await run_in_threadpool(studio.listed, before, count, query.get("show", "")))
 
     async def paint(request: Request) -> Response:
         body = await _body(request)
-        return JSONResponse(
-            {"names": await run_in_threadpool(studio.paint, _object(body, "values"), body.get("count", 1))}
-        )
+        of = None if body.get("of") is None else _name(body["of"])
+        values, count = _object(body), body.get("count", 1)
+        return JSONResponse({"names": await run_in_threadpool(studio.paint, values, count, of)})
 
     async def cancel(request: Request) -> Response:
         name = (await _body(request)).get("name")
-        studio.cancel(None if name is None else str(name))
+        studio.queue.cancel(None if name is None else str(name))
         return JSONResponse({})
 
     async def finish(request: Request) -> Response:
-        body, name = await _body(request), request.path_params["name"]
+        body, name = await _body(request), _name(request.path_params["number"])
         save = body.get("save") is True
-        return JSONResponse(await run_in_threadpool(studio.finish, name, _object(body, "values"), save=save))
+        return JSONResponse(await run_in_threadpool(studio.finish, name, _object(body), save=save))
 
     async def pick(request: Request) -> Response:
-        body = await _body(request)
-        await run_in_threadpool(studio.pick, request.path_params["name"], body)
+        await run_in_threadpool(studio.pick, _name(request.path_params["number"]), await _values(request))
         return JSONResponse({})
 
     async def upload(request: Request) -> Response:
         return JSONResponse(await _uploaded(request, studio, studio.take_in))
 
-    async def download(request: Request) -> Response:
-        name, kind = request.path_params["name"], request.path_params["kind"]
-        if kind in ("pixels.png", "painting.png"):
-            return FileResponse(await run_in_threadpool(studio.file, name, kind.partition(".")[0]))
-        size = _number(request.query_params.get("size", ""))
-        indexed = request.query_params.get("indexed") == "1"
-        return await run_in_threadpool(_exported, studio, name, Path(kind).suffix.lower(), size, indexed=indexed)
+    async def palette(request: Request) -> Response:
+        return JSONResponse(await _uploaded(request, studio, studio.palette))
+
+    async def picture(request: Request) -> Response:
+        name, kind = _name(request.path_params["number"]), request.path_params["kind"]
+        return FileResponse(await run_in_threadpool(studio.file, name, kind))
+
+    async def start(request: Request) -> Response:
+        if not (path := studio.input(request.path_params["digest"])).is_file():
+            raise ImageError("there is no such picture")
+        return FileResponse(path)
+
+    async def take(request: Request) -> Response:
+        name, suffix = _name(request.path_params["number"]), f".{request.path_params['suffix']}"
+        size, indexed = _number(request.query_params.get("size")), request.query_params.get("indexed") == "1"
+        return await run_in_threadpool(punk_file, studio, name, suffix, size, indexed=indexed)
+
+    async def kept(_: Request) -> Response:
+        return await run_in_threadpool(kept_files, studio)
 
     async def news(_: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
-            async for one in studio.news():
-                yield f"data: {json.dumps(one)}\n\n"
+            yield _line({"event": "queue", "names": studio.queue.names()})
+            async for one in studio.news.listen():
+                yield _line(one)
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
@@ -127,7 +104,7 @@ def make_app(studio: Studio, port: int) -> Starlette:
         field = error.field if isinstance(error, RecipeError) else None
         return JSONResponse({"error": str(error), "field": field}, 400)
 
-    one = "/api/punks/{name:int}"
+    punk = "/api/punks/{number:int}"
     routes = [
         Route("/", index),
         Route("/api/options", options),
@@ -137,60 +114,74 @@ def make_app(studio: Studio, port: int) -> Starlette:
         Route("/api/upload", upload, methods=["POST"]),
         Route("/api/prompt", prompt, methods=["POST"]),
         Route("/api/palette", palette, methods=["POST"]),
+        Route("/api/inputs/{digest}", start),
+        Route("/api/kept.zip", kept),
         Route("/api/punks", listed),
-        Route(f"{one}/finish", _named(finish), methods=["POST"]),
-        Route(f"{one}/pick", _named(pick), methods=["POST"]),
-        Route(f"{one}/{{kind}}", _named(download)),
+        Route(f"{punk}/finish", finish, methods=["POST"]),
+        Route(f"{punk}/pick", pick, methods=["POST"]),
+        Route(f"{punk}/{{kind}}.png", picture),
+        Route(f"{punk}/take/punk.{{suffix}}", take),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost"))
     return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers={PunkError: failed})
 
 
-def _named(handler: Handler) -> Handler:
-    """The number in an address as the name of a punk."""
+def _line(news: dict[str, Any]) -> str:
+    return f"data: {json.dumps(news)}\n\n"
 
-    async def handle(request: Request) -> Response:
-        request.path_params["name"] = f"{request.path_params['name']:06d}"
-        return await handler(request)
 
-    return handle
+def _name(number: object) -> str:
+    """The name of the punk with a number. Raises RecipeError."""
+    if type(number) is not int or not 0 < number < 10**9:
+        raise RecipeError("number", number, "use the number of a punk")
+    return f"{number:06d}"
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+async def _content(request: Request, most: int) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > most:
+            raise ImageError(f"it is larger than {most // 1000:,} kB")
+    return bytes(content)
 
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        body = await request.json()
+        body = json.loads(await _content(request, LONGEST))
     except (ValueError, RecursionError) as error:
         raise RecipeError("body", "", f"it is not JSON ({error})") from error
     if not isinstance(body, dict):
         raise RecipeError("body", body, "use a JSON object")
-    return body  # pyright: ignore[reportUnknownVariableType]
+    return cast("dict[str, Any]", body)
 
 
-def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    if not isinstance(value := body.get(name), dict):
-        raise RecipeError(name, value, "use a JSON object of fields")
-    return value  # pyright: ignore[reportUnknownVariableType]
+def _object(body: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(values := body.get("values"), dict):
+        raise RecipeError("values", values, "use a JSON object of fields")
+    return cast("dict[str, Any]", values)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+async def _values(request: Request) -> dict[str, Any]:
+    return _object(await _body(request))
 
 
 async def _uploaded(request: Request, studio: Studio, take: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What `take` makes of the file that is the body of a request; its name only says its kind."""
+    """What `take` makes of the file that is the body of a request; its name says nothing but its kind."""
     suffix = Path(request.query_params.get("name", "")).suffix.lower()
     if not re.fullmatch(r"\.\w{1,5}", suffix, re.ASCII):
-        raise ImageError("the file has no suffix that says what it is, such as .png")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST:
-            raise ImageError(f"the file is larger than {MOST // 1_000_000} MB")
-    return await run_in_threadpool(_taken, studio.folder, bytes(content), suffix, take)
+        raise ImageError("its name has no suffix that says what it is, such as .png")
+    content = await _content(request, LARGEST)
+    return await run_in_threadpool(_taken, studio.folder, content, suffix, take)
 
 
 def _taken(folder: Path, content: bytes, suffix: str, take: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    # in the folder, so that a picture can be moved to where it stays
     with tempfile.TemporaryDirectory(dir=folder, prefix=".upload-") as room:
         path = Path(room) / f"{secrets.token_hex(4)}{suffix}"
         path.write_bytes(content)
@@ -198,43 +189,3 @@ def _taken(folder: Path, content: bytes, suffix: str, take: Callable[[Path], dic
             return take(path)
         except ImageError as error:
             raise ImageError(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
-
-
-def _exported(studio: Studio, name: str, suffix: str, size: int | None, *, indexed: bool) -> Response:
-    """A punk, or its palette, as a file to save."""
-    punk = studio.punk(name)
-    with tempfile.TemporaryDirectory(prefix="punks-") as folder:
-        path = Path(folder) / f"punk-{name}{suffix}"
-        if suffix in PALETTES:
-            write_palette(path, Palette.parse(punk.art.palette).colors, f"punk {name}")
-        elif suffix in SUFFIXES:
-            punk.save(path, size, indexed=indexed)
-        else:
-            raise RecipeError("suffix", suffix, f"use one of {', '.join((*SUFFIXES, *PALETTES))}")
-        content = path.read_bytes()
-    kinds = {".png": "image/png", ".webp": "image/webp", ".svg": "image/svg+xml"}
-    disposition = {"Content-Disposition": f'attachment; filename="{path.name}"'}
-    return Response(content, media_type=kinds.get(suffix, "application/octet-stream"), headers=disposition)
-
-
-def _options(studio: Studio) -> dict[str, Any]:
-    """What can be chosen: words, colors, and the variants that are installed."""
-    rows = [row for row in variants.VARIANTS.values() if not weights.missing(row, row.epoch)]
-    return {
-        "folder": studio.folder.resolve().name,
-        "traits": TRAITS,
-        "colors": {name: hex_of(color) for name, color in COLORS.items()},
-        "eyes": {name: hex_of(color) for name, color in EYES.items()},
-        "variants": [
-            {
-                "name": row.name,
-                "verdict": row.verdict,
-                "epochs": weights.epochs_present(row),
-                "epoch": row.epoch,
-                "steps": row.num_inference_steps,
-                "guidance": row.guidance_scale,
-            }
-            for row in rows
-        ],
-        "default": variants.DEFAULT if any(row.name == variants.DEFAULT for row in rows) else rows[0].name,
-    }

@@ -1,19 +1,13 @@
-"""What the page does: a folder of punks, one painter with a queue, and news of both for every open browser."""
+"""What the page does: a folder of punks, finished anew as often as one likes, and a queue that paints more."""
 
-import asyncio
-import base64
-import logging
+import re
 import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from punks.batch.folder import KINDS, opened
 from punks.batch.jobs import Job
@@ -21,148 +15,140 @@ from punks.batch.manifest import Entry, entries
 from punks.batch.manifest import warnings as said
 from punks.batch.picks import Pick, read_picks, write_picks
 from punks.batch.places.worker import Outcome
-from punks.errors import BatchError, PunkError, RecipeError
+from punks.errors import BatchError, ImageError, RecipeError
 from punks.files.checksums import sha256
+from punks.files.palettes import SUFFIXES as PALETTES
+from punks.files.palettes import read_palette
 from punks.files.pictures import open_picture
-from punks.files.png import RECIPE, read_texts, write_png
+from punks.files.png import RECIPE as TEXT
+from punks.files.png import read_texts, write_png
 from punks.finish import Finish
-from punks.generate import Painting, Pipeline, Punk
+from punks.generate import Painting, Punk
+from punks.page.cells import encoded
 from punks.page.commands import api_call, command
+from punks.page.news import News
+from punks.page.queue import Queue, Task
+from punks.palette import Palette
 from punks.recipe import Recipe
-from punks.request import changed, divide, flat, from_json, upgraded
+from punks.request import FINISH, changed, divide, flat, from_json, upgraded
 
 INPUTS = "inputs"  # pictures that paintings start from, by their SHA-256
 WARM = 64  # paintings kept in memory, to finish them at once
-log = logging.getLogger(__name__)
-
-
-class CanceledError(PunkError):
-    """Somebody canceled this painting."""
-
-
-@dataclass(kw_only=True)
-class _Task:
-    name: str
-    recipe: Recipe
-    finish: Finish
-    canceled: threading.Event = field(default_factory=threading.Event)
+MOST = 16  # punks of one request
+PICTURES = (".png", ".webp", ".gif")  # which may hold a palette, but are more
 
 
 class Studio:
     """The folder is open for this program alone until `close`. Methods may be called from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.news = folder, News()
+        self.changed = False  # whether the folder's gallery is out of date
         self._stack = ExitStack()
         self._at = self._stack.enter_context(opened(folder))
-        self._lock, self._ready = threading.Lock(), threading.Condition()
-        self._tasks: deque[_Task] = deque()
-        self._current: _Task | None = None
-        self._closing = False
+        self._lock = threading.RLock()
         self._last = max((entry["job"] for entry in entries(folder)), default=0)
         self._picks = read_picks(folder)
         self._warm: OrderedDict[str, Painting] = OrderedDict()
-        self._clients: dict[asyncio.Queue[dict[str, Any]], asyncio.AbstractEventLoop] = {}
-        self._pipeline = Pipeline()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self.queue = Queue(self._keep, self.news)
 
-    def end_news(self) -> None:
-        """Ends what browsers listen to, so that the server can stop."""
-        self._tell({"event": "end"})
+    def close(self, seconds: float = 2) -> bool:
+        """Cancels what is painted; the folder stays whole. -> whether the painter has stopped in that time."""
+        stopped = self.queue.close(seconds)
+        with self._lock:
+            self._stack.close()
+        return stopped
 
-    def close(self) -> None:
-        """Cancels what is painted and waits for it; the folder stays whole."""
-        with self._ready:
-            self._closing = True
-            self._tasks.clear()
-            if self._current:
-                self._current.canceled.set()
-            self._ready.notify_all()
-        self._thread.join(30)
-        self._stack.close()
-
-    def paint(self, values: Mapping[str, Any], count: int = 1) -> list[str]:
-        """Queues `count` punks of these flat values. -> their names. Raises RecipeError."""
-        if type(count) is not int or not 1 <= count <= 16:
-            raise RecipeError("count", count, "use a whole number from 1 to 16")
-        recipe, finish = divide(values)
-        if recipe.image_sha256 is not None and not self._input(recipe.image_sha256).is_file():
+    def paint(self, values: Mapping[str, Any], count: object = 1, of: str | None = None) -> list[str]:
+        """Queues `count` punks of these flat values, or of a punk with these values changed. -> their names."""
+        if type(count) is not int or not 1 <= count <= MOST:
+            raise RecipeError("count", count, f"use a whole number from 1 to {MOST}")
+        recipe, finish = divide(values) if of is None else self._changed(of, values)
+        image = None
+        if recipe.image_sha256 is not None and not (image := self.input(recipe.image_sha256)).is_file():
             raise RecipeError("image_sha256", recipe.image_sha256, "drop the picture on the page again")
-        with self._ready:
-            tasks = [_Task(name=self._next(), recipe=one, finish=finish) for one in recipe.outputs(count)]
-            self._tasks += tasks
-            self._ready.notify_all()
-        self._tell_queue()
-        return [task.name for task in tasks]
-
-    def cancel(self, name: str | None = None) -> None:
-        """Cancels a painting, or all of them."""
-        with self._ready:
-            gone = [task for task in self._tasks if name in (None, task.name)]
-            for task in gone:
-                self._tasks.remove(task)
-            if self._current and name in (None, self._current.name):
-                self._current.canceled.set()
-        for task in gone:
-            self._tell({"event": "canceled", "name": task.name})
-        self._tell_queue()
+        with self._lock:
+            first = self._last + 1
+            self._last += count
+        names = [Job(number=number).name for number in range(first, first + count)]
+        recipes = recipe.outputs(count)
+        self.queue.add(
+            [Task(name=name, recipe=one, finish=finish, image=image) for name, one in zip(names, recipes, strict=True)]
+        )
+        return names
 
     def finish(self, name: str, values: Mapping[str, Any], *, save: bool) -> dict[str, Any]:
-        """A punk with flat values of its finish changed; `save` keeps it so. Raises PunkError."""
+        """A punk with flat values of its finish changed, for the page; `save` keeps it so. Raises PunkError."""
         entry = self._entry(name)
-        recipe, finish = divide(upgraded({**entry["recipe"], **entry.get("asked", {})}))
-        punk = self._painting(name, entry).finish(changed(recipe, finish, values)[1])
+        recipe, finish = _divided(entry)
+        punk = self._painting(entry).finish(changed(recipe, finish, values)[1])
         if save:
+            asked = entry.get("asked", {})
+            row = {field: value for field, value in asked.items() if field in FINISH}
+            own = punk.painting.finish(replace(punk.finish, **row)).art if row else None
+            job = Job(number=entry["job"], recipe=recipe, finish=punk.finish, asked=asked)
             with self._lock:
-                job = Job(number=entry["job"], recipe=recipe, finish=punk.finish)
-                entry = self._at.keep(Outcome(job=job, punk=punk), entry)
-            self._tell({"event": "changed", "punk": self.described(entry)})
-        return shown(punk)
+                self.changed = True
+                entry = self._at.keep(Outcome(job=job, punk=punk), entry, own)
+            self.news.tell("changed", punk=self.described(entry))
+        finished = vars(punk.finish) | {"palette": str(punk.finish.palette)}
+        warned = "; ".join(punk.warnings)
+        return {"cells": encoded(punk.art.cells), "palette": punk.art.hexes, "warnings": warned, "finish": finished}
 
     def pick(self, name: str, values: Mapping[str, Any]) -> None:
         """Keeps, rejects or rates a punk. Raises BatchError."""
-        self._entry(name)
-        unknown = values.keys() - {"choice", "rating"}
-        if unknown:
+        entry = self._entry(name)
+        if unknown := values.keys() - {"choice", "rating"}:
             raise BatchError(f"unknown field {min(unknown)!r}; fields are choice, rating")
         with self._lock:
             self._picks[name] = replace(self._picks.get(name, Pick()), **values)
             write_picks(self.folder, self._picks)
-        self._tell({"event": "changed", "punk": self.described(self._entry(name))})
+            self.changed = True
+        self.news.tell("changed", punk=self.described(entry))
 
     def take_in(self, upload: Path) -> dict[str, Any]:
-        """What a dropped file is: a punk, whose values are loaded, or a picture to start from. Raises PunkError."""
-        if upload.suffix.lower() in (".png", ".webp") and RECIPE in (texts := read_texts(upload)):
-            recipe, finish = from_json(texts[RECIPE])
-            return {"values": flat(recipe, finish)}
+        """What a dropped file is: a punk's values, a palette, or a picture to start from. Raises PunkError."""
+        suffix = upload.suffix.lower()
+        if suffix in PALETTES and suffix not in PICTURES:
+            return self.palette(upload)
+        if suffix in PICTURES and TEXT in (texts := read_texts(upload)):
+            return {"values": flat(*from_json(texts[TEXT]))}
         (self.folder / INPUTS).mkdir(exist_ok=True)
         part = upload.with_suffix(".input.png")
         write_png(open_picture(upload), part)
         digest = sha256(part)
-        part.replace(self._input(digest))
+        part.replace(self.input(digest))
         return {"image_sha256": digest}
 
-    def listed(self, before: int | None, count: int) -> list[dict[str, Any]]:
-        """Punks that are done, the newest first, from below a number."""
+    def palette(self, upload: Path) -> dict[str, Any]:
+        """The palette in a file, or in a picture. Raises ImageError."""
+        return {"palette": str(Palette(tuple(read_palette(upload))))}
+
+    def listed(self, before: int | None, count: int, show: str) -> dict[str, Any]:
+        """Punks that are done, the newest first, from below a number: all, or those that `show` names."""
         found: list[dict[str, Any]] = []
-        for number in range(min(before or self._last + 1, self._last + 1) - 1, 0, -1):
-            entry = self._at.manifest.last(Job(number=number).name)
-            if entry and entry["status"] == "done":
+        for entry in self._newest(before or self._last + 1):
+            choice = self._picks.get(entry["name"], Pick()).choice or "none"
+            if show in ("", choice):
                 found.append(self.described(entry))
                 if len(found) == count:
                     break
-        return found
+        return {"punks": found, "kept": len(self.kept())}
+
+    def kept(self) -> list[str]:
+        """The names of the punks to keep."""
+        with self._lock:
+            return sorted(name for name, pick in self._picks.items() if pick.choice == "keep" and self._done(name))
 
     def described(self, entry: Entry) -> dict[str, Any]:
         """A punk for the page."""
-        recipe, finish = divide(upgraded(entry["recipe"]))
+        recipe, finish = _divided(entry)
         pick = self._picks.get(entry["name"], Pick())
         return {
             "name": entry["name"],
             "number": entry["job"],
             "values": flat(recipe, finish),
-            "prompt": entry["prompt"],
+            "prompt": recipe.prompt,
             "palette": entry["palette"],
             "confidence": entry["confidence"],
             "warnings": said(entry),
@@ -178,45 +164,47 @@ class Studio:
     def punk(self, name: str) -> Punk:
         """A punk as it is finished now. Raises BatchError."""
         entry = self._entry(name)
-        return self._painting(name, entry).finish(divide(upgraded(entry["recipe"]))[1])
+        return self._painting(entry).finish(_divided(entry)[1])
 
     def file(self, name: str, kind: str) -> Path:
         """A file of a punk, of a kind of the folder's KINDS. Raises BatchError."""
         files = self._entry(name)["files"]
         if kind not in KINDS or kind not in files:
-            raise BatchError(f"{name} has no {kind}")
+            raise BatchError(f"punk {int(name)} has no {kind}")
         return self.folder / files[kind]
 
-    def queue(self) -> list[str]:
-        """The names that are painted or wait, in order."""
-        with self._ready:
-            return [task.name for task in ([self._current] if self._current else []) + list(self._tasks)]
-
-    async def news(self) -> AsyncIterator[dict[str, Any]]:
-        """What happens from now on."""
-        mine: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._clients[mine] = asyncio.get_running_loop()
-        try:
-            yield {"event": "queue", "names": self.queue()}
-            while (news := await mine.get())["event"] != "end":
-                yield news
-        finally:
-            del self._clients[mine]
-
-    def _next(self) -> str:
-        self._last += 1
-        return Job(number=self._last).name
-
-    def _input(self, digest: str) -> Path:
+    def input(self, digest: str) -> Path:
+        """Where the picture with this SHA-256 lies, if paintings started from it. Raises ImageError."""
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ImageError("use the SHA-256 of a picture")
         return self.folder / INPUTS / f"{digest}.png"
 
-    def _entry(self, name: str) -> Entry:
+    def _changed(self, name: str, values: Mapping[str, Any]) -> tuple[Recipe, Finish]:
+        """The recipe and finish of a punk with some values changed; another prompt takes the place of its traits."""
+        recipe, finish = _divided(self._entry(name))
+        if "prompt" in values and recipe.traits is not None:
+            own = Finish().of(recipe)
+            same = [field for field in ("background", "eyes") if getattr(finish, field) == getattr(own, field)]
+            finish = replace(finish, **dict.fromkeys(same))
+            values = {"traits": None, **values}
+        return changed(recipe, finish, values)
+
+    def _newest(self, before: int) -> Iterator[Entry]:
+        for number in range(min(before, self._last + 1) - 1, 0, -1):
+            if entry := self._done(Job(number=number).name):
+                yield entry
+
+    def _done(self, name: str) -> Entry | None:
         entry = self._at.manifest.last(name)
-        if entry is None or entry["status"] != "done":
-            raise BatchError(f"there is no punk {name!r}")
+        return entry if entry and entry["status"] == "done" else None
+
+    def _entry(self, name: str) -> Entry:
+        if (entry := self._done(name)) is None:
+            raise BatchError(f"there is no punk {int(name)}")
         return entry
 
-    def _painting(self, name: str, entry: Entry) -> Painting:
+    def _painting(self, entry: Entry) -> Painting:
+        name = entry["name"]
         with self._lock:
             if name not in self._warm:
                 self._warm[name] = self._at.punk(entry).painting
@@ -225,70 +213,15 @@ class Studio:
                 self._warm.popitem(last=False)
             return self._warm[name]
 
-    def _work(self) -> None:
-        while True:
-            with self._ready:
-                self._ready.wait_for(lambda: self._tasks or self._closing)
-                if self._closing:
-                    return
-                task = self._current = self._tasks.popleft()
-            try:
-                self._tell({"event": "done", "punk": self.described(self._paint(task))})
-            except CanceledError:
-                self._tell({"event": "canceled", "name": task.name})
-            except PunkError as error:
-                self._tell({"event": "failed", "name": task.name, "error": str(error)})
-            finally:
-                self._current = None
-            self._tell_queue()
-
-    def _paint(self, task: _Task) -> Entry:
-        started = time.perf_counter()
-
-        def on_step(step: int, steps: int) -> None:
-            if task.canceled.is_set():
-                raise CanceledError("canceled")
-            passed = round(time.perf_counter() - started, 1)
-            self._tell({"event": "step", "name": task.name, "step": step, "steps": steps, "seconds": passed})
-
-        def on_preview(cells: NDArray[np.uint8]) -> None:
-            self._tell({"event": "preview", "name": task.name, "cells": encoded(cells)})
-
-        recipe = task.recipe
-        image = None if recipe.image_sha256 is None else self._input(recipe.image_sha256)
-        self._tell({"event": "step", "name": task.name, "step": 0, "steps": recipe.painted_steps, "seconds": 0})
-        painting = next(self._pipeline.paint([recipe], on_step, image, on_preview))
-        if task.canceled.is_set():
-            raise CanceledError("canceled")
+    def _keep(self, task: Task, painting: Painting) -> dict[str, Any]:
         punk = painting.finish(task.finish)
-        job = Job(number=int(task.name), recipe=recipe, finish=punk.finish, image=image)
+        job = Job(number=int(task.name), recipe=task.recipe, finish=punk.finish, image=task.image)
         with self._lock:
+            task.check()
             self._warm[task.name] = replace(painting, image=None, restored=painting.cells)
-            return self._at.keep(Outcome(job=job, punk=punk))
-
-    def _tell_queue(self) -> None:
-        self._tell({"event": "queue", "names": self.queue()})
-
-    def _tell(self, news: dict[str, Any]) -> None:
-        for client, loop in list(self._clients.items()):
-            try:
-                loop.call_soon_threadsafe(client.put_nowait, news)
-            except RuntimeError:  # its loop has ended
-                log.debug("a browser has left")
+            self.changed = True
+            return self.described(self._at.keep(Outcome(job=job, punk=punk)))
 
 
-def encoded(cells: NDArray[np.uint8]) -> str:
-    """Cells (24, 24, 3 or 4) as base64 of RGBA."""
-    alpha = np.full((*cells.shape[:2], 1), 255, np.uint8)
-    rgba = cells if cells.shape[2] == 4 else np.concatenate([cells, alpha], axis=2)
-    return base64.b64encode(np.ascontiguousarray(rgba).tobytes()).decode()
-
-
-def shown(punk: Punk) -> dict[str, Any]:
-    """A punk that was just finished, for the page."""
-    return {
-        "cells": encoded(punk.art.cells),
-        "palette": punk.art.hexes,
-        "warnings": "; ".join(punk.warnings),
-        "finish": {name: str(value) if name == "palette" else value for name, value in vars(punk.finish).items()},
-    }
+def _divided(entry: Entry) -> tuple[Recipe, Finish]:
+    return divide(upgraded(entry["recipe"]))

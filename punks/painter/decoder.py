@@ -1,9 +1,10 @@
-"""Latents to pictures, one at a time: the device decodes on while the host has one in its hands."""
+"""Latents to pictures: a GPU decodes the next ones while the host works on those that have landed."""
 
 # torch and diffusers are typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from torch.nn import functional
 from punks.errors import PunkError
 from punks.painter.device import mark
 
+PREVIEWS = 0.1  # of the time
+# levels, whether they are finite, and the event after which the host has both
 Landing = tuple[Tensor, Tensor, "torch.cuda.Event | None"]
 
 
 def pixels_of(vae: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """A function: latents (1, 4, h, w) -> RGB uint8 (8h, 8w, 3), and whether all values were finite, bool ()."""
+    """A function: latents (1, 4, h, w) -> RGB uint8 (8h, 8w, 3) and whether all values are finite, bool ()."""
 
     def decode(latents: Tensor) -> tuple[Tensor, Tensor]:
         values = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
@@ -31,32 +34,42 @@ def pixels_of(vae: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     return decode
 
 
-@torch.inference_mode()
-def preview(vae: Any, latents: Tensor) -> NDArray[np.uint8]:
-    """A rough 24x24 of latents (1, 4, h, w) at any noise: shrunk before they are decoded, a seventh of the work."""
-    small = functional.interpolate(latents.to(vae.dtype), (24, 24), mode="area")
-    values = vae.decode(small / vae.config.scaling_factor, return_dict=False)[0].float()
-    unit = functional.adaptive_avg_pool2d(values, 24).mul(0.5).add(0.5).clamp(0, 1)
-    return (unit[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
+class Previews:
+    """Shows a painting while it is painted, as often as that costs a tenth of the time."""
+
+    def __init__(self, vae: Any, show: Callable[[NDArray[np.uint8]], None]) -> None:
+        self._vae, self._show = vae, show
+        self._started, self._spent = time.perf_counter(), 0.0
+
+    @torch.inference_mode()
+    def show(self, latents: Tensor) -> None:
+        """Shows latents (1, 4, h, w) at any noise as a rough 24x24; shrunk first, decoding is a seventh of the work."""
+        now = time.perf_counter()
+        if self._spent > PREVIEWS * (now - self._started):
+            return
+        small = functional.interpolate(latents.to(self._vae.dtype), (24, 24), mode="area")
+        values = self._vae.decode(small / self._vae.config.scaling_factor, return_dict=False)[0].float()
+        unit = functional.adaptive_avg_pool2d(values, 24).mul(0.5).add(0.5).clamp(0, 1)
+        self._show((unit[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy())
+        self._spent += time.perf_counter() - now
 
 
-@torch.inference_mode()
-def decoded(pixels: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> Iterator[Image.Image]:
-    """The pictures of latents (N, 4, h, w) in their order. Raises PunkError where one is not finite."""
-    for landing in [_launch(*pixels(one)) for one in latents.split(1)]:
-        yield _landed(*landing)
+def launch(decode: Callable[[Tensor], tuple[Tensor, Tensor]], latents: Tensor) -> list[Landing]:
+    """Starts to decode latents (N, 4, h, w), one picture after the other."""
+    return [_copied(*decode(one)) for one in latents.split(1)]
 
 
-def _launch(levels: Tensor, finite: Tensor) -> Landing:
+def _copied(levels: Tensor, finite: Tensor) -> Landing:
     if levels.device.type != "cuda":
         return levels, finite, None
-    there = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
-    for host, device in zip(there, (levels, finite), strict=True):
-        host.copy_(device, non_blocking=True)
-    return there[0], there[1], mark(levels.device)
+    host = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
+    for to, given in zip(host, (levels, finite), strict=True):
+        to.copy_(given, non_blocking=True)
+    return host[0], host[1], mark(levels.device)
 
 
-def _landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:
+def landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:
+    """Waits for a picture. Raises PunkError where it is not finite."""
     if event is not None:
         event.synchronize()
     if not bool(finite):

@@ -4,9 +4,10 @@ The stitched form (kohya-ss/sd-scripts, library/strategy_sd.py and strategy_sdxl
 cut into three chunks [BOS, 75 ids, EOS], each encoded alone, and joined as BOS of the first, 3 x 75, EOS of the last.
 """
 
-# torch and diffusers are typed in part only
+# torch is typed in part only
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,29 +15,32 @@ import torch
 from torch import Tensor
 
 from punks.errors import RecipeError
+from punks.painter.model import Model
+from punks.recipe import Recipe
 
 SHORT, LONG = 75, 225
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """Text embeddings (1, 77 or 227, width); `pooled` (1, width) only for SDXL; negatives only with guidance."""
+    """What a U-Net reads of a batch of N: `words` (N, 77 or 227, width), for SDXL `pooled` (N, width).
 
-    prompt: Tensor
-    negative: Tensor | None = None
-    pooled: Tensor | None = None
-    negative_pooled: Tensor | None = None
+    With guidance N counts twice, the negative prompts first.
+    """
+
+    words: Tensor
+    pooled: Tensor | None
 
 
-def count_tokens(pipeline: Any, text: str) -> int:
+def count_tokens(model: Model, text: str) -> int:
     """CLIP tokens of a text, without the begin and end marks."""
-    return len(pipeline.tokenizer(text, verbose=False).input_ids) - 2
+    return len(model.tokenizer(text, verbose=False).input_ids) - 2
 
 
-def embedding_length(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) -> int:
-    """77, or 227 when one of the texts needs more. Raises RecipeError when one has more than 225 tokens."""
-    texts = {"prompt": prompt, "negative_prompt": negative_prompt} if guided else {"prompt": prompt}
-    counts = {field: count_tokens(pipeline, text) for field, text in texts.items()}
+def embedding_length(model: Model, recipe: Recipe) -> int:
+    """77, or 227 when a text of the recipe needs more. Raises RecipeError when one has more than 225 tokens."""
+    texts = {"prompt": recipe.painted_prompt} | ({"negative_prompt": recipe.negative_prompt} if recipe.guided else {})
+    counts = {field: count_tokens(model, text) for field, text in texts.items()}
     for field, count in counts.items():
         if count > LONG:
             raise RecipeError(field, f"{count} tokens", f"at most {LONG} tokens fit; shorten it by {count - LONG}")
@@ -44,59 +48,35 @@ def embedding_length(pipeline: Any, prompt: str, negative_prompt: str, *, guided
 
 
 @torch.inference_mode()
-def encode(pipeline: Any, prompt: str, negative_prompt: str, *, guided: bool) -> Embeddings:
-    """Embeddings of one prompt and, when guided, of its negative prompt in the same length. Raises RecipeError."""
-    if embedding_length(pipeline, prompt, negative_prompt, guided=guided) > SHORT + 2:
-        positive = _stitch(pipeline, prompt)
-        negative = _stitch(pipeline, negative_prompt) if guided else (None, None)
-        return Embeddings(prompt=positive[0], pooled=positive[1], negative=negative[0], negative_pooled=negative[1])
-    # diffusers returns (prompt, negative), and for SDXL (prompt, negative, pooled, negative pooled)
-    found = pipeline.encode_prompt(
-        prompt=prompt,
-        device=pipeline.device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=guided,
-        negative_prompt=negative_prompt if guided else None,
-    )
-    return Embeddings(**dict(zip(("prompt", "negative", "pooled", "negative_pooled"), found, strict=False)))
+def encode(model: Model, recipes: Sequence[Recipe]) -> Embeddings:
+    """Embeddings of recipes of one `embedding_length`; each text is encoded once."""
+    length = embedding_length(model, recipes[0])
+    texts = [recipe.negative_prompt for recipe in recipes if recipe.guided]
+    texts += [recipe.painted_prompt for recipe in recipes]
+    found = {text: encode_text(model, text, length) for text in dict.fromkeys(texts)}
+    words, pooled = zip(*(found[text] for text in texts), strict=True)
+    return Embeddings(words=torch.cat(words), pooled=None if pooled[0] is None else torch.cat(pooled))
 
 
-def joined(embeddings: list[Embeddings]) -> dict[str, Tensor]:
-    """The embeddings of a batch, as arguments of the pipeline."""
-    names = {
-        "prompt": "prompt_embeds",
-        "negative": "negative_prompt_embeds",
-        "pooled": "pooled_prompt_embeds",
-        "negative_pooled": "negative_pooled_prompt_embeds",
-    }
-    parts = {theirs: [getattr(one, ours) for one in embeddings] for ours, theirs in names.items()}
-    return {name: torch.cat(tensors) for name, tensors in parts.items() if tensors[0] is not None}
+@torch.inference_mode()
+def encode_text(model: Model, text: str, length: int) -> tuple[Tensor, Tensor | None]:
+    """(1, length, width), length 77 or 227, and for SDXL the pooled embedding (1, width) of the first chunk."""
+    if len(model.encoders) == 1:
+        ids = _chunks(model.tokenizer, text, length).to(model.text_encoder.device)
+        return _join(model.text_encoder(ids).last_hidden_state), None
+    outputs = [
+        encoder(_chunks(tokenizer, text, length).to(encoder.device), output_hidden_states=True)
+        for tokenizer, encoder in model.encoders
+    ]
+    return torch.cat([_join(output.hidden_states[-2]) for output in outputs], dim=-1), outputs[-1].text_embeds[:1]
 
 
-def _stitch(pipeline: Any, text: str) -> tuple[Tensor, Tensor | None]:
-    """(1, 227, width) and the pooled embedding of the first chunk, None where the base has no second encoder."""
-    if getattr(pipeline, "text_encoder_2", None) is None:
-        states = pipeline.text_encoder(_chunks(pipeline.tokenizer, text).to(pipeline.device)).last_hidden_state
-        return _join(states), None
-    joined: list[Tensor] = []
-    pooled = None
-    for tokenizer, encoder in (
-        (pipeline.tokenizer, pipeline.text_encoder),
-        (pipeline.tokenizer_2, pipeline.text_encoder_2),
-    ):
-        output = encoder(_chunks(tokenizer, text).to(pipeline.device), output_hidden_states=True)
-        joined.append(_join(output.hidden_states[-2]))
-        pooled = output[0][:1]
-    return torch.cat(joined, dim=-1), pooled
-
-
-def _chunks(tokenizer: Any, text: str) -> Tensor:
-    """(3, 77) token ids."""
-    length = LONG + 2
+def _chunks(tokenizer: Any, text: str, length: int) -> Tensor:
+    """Token ids, (1 or 3, 77)."""
     ids = tokenizer(text, padding="max_length", max_length=length, truncation=True, verbose=False).input_ids
-    rows = [[ids[0], *ids[i : i + SHORT], ids[-1]] for i in range(1, LONG, SHORT)]
+    rows = [[ids[0], *ids[i : i + SHORT], ids[-1]] for i in range(1, length - 2, SHORT)]
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
-    if pad != end:
+    if pad != end and len(rows) > 1:
         # SDXL's second tokenizer pads with 0: a full chunk still ends with EOS, an empty one begins with it
         for row in rows:
             if row[-2] not in (end, pad):
@@ -107,6 +87,5 @@ def _chunks(tokenizer: Any, text: str) -> Tensor:
 
 
 def _join(states: Tensor) -> Tensor:
-    """(3, 77, width) -> (1, 227, width)."""
-    inner = states[:, 1:-1].reshape(1, LONG, -1)
-    return torch.cat([states[:1, :1], inner, states[-1:, -1:]], dim=1)
+    """(1 or 3, 77, width) -> (1, 77 or 227, width)."""
+    return torch.cat([states[:1, :1], states[:, 1:-1].reshape(1, -1, states.shape[-1]), states[-1:, -1:]], dim=1)

@@ -1,8 +1,8 @@
-"""Steers a painting's background towards a colour while it is painted.
+"""Steers a painting's background towards a color while it is painted.
 
 At each noisy step the model's idea of the finished latents is read out of its prediction; what looks like its border,
-and hangs together with it, is replaced by the latents of the colour, and the prediction is changed to say so. The model
-then paints on from a background that has the colour. All is arithmetic on the device, each picture for itself.
+and hangs together with it, is replaced by the latents of the color, and the prediction is changed to say so. The model
+then paints on from a background that has the color. All is arithmetic on the device, each picture for itself.
 """
 
 # torch and diffusers are typed in part only
@@ -22,32 +22,29 @@ ALIKE = 0.7  # of the picture's spread: latents this far from the border's are n
 LAST = 0.3  # of the noise left: from here on the model finishes the picture alone
 
 
-def steer(pipeline: Any, recipes: Sequence[Recipe]) -> None:
-    """Makes the pipeline's fresh scheduler steer each picture of a batch towards its recipe's background colour."""
-    scheduler = pipeline.scheduler
-    targets, strengths = _targets(pipeline, recipes)
-    levels: list[float] = scheduler.alphas_cumprod.tolist()
-    velocity = scheduler.config.prediction_type == "v_prediction"
-    own = scheduler.step
-    first: Tensor | None = None
+class Steering:
+    """Pulls each picture of a batch towards its recipe's `steer_rgb`."""
 
-    def step(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **options: Any) -> Any:
-        nonlocal first
-        # timesteps are on the host, see schedulers.py; some samplers have them between two whole ones
-        level = levels[round(float(timestep))]
+    def __init__(self, vae: Any, scheduler: Any, recipes: Sequence[Recipe]) -> None:
+        self._targets, self._strengths = _targets(vae, recipes)
+        self._levels: list[float] = scheduler.alphas_cumprod.tolist()
+        self._velocity = scheduler.config.prediction_type == "v_prediction"
+        self._first: Tensor | None = None
+
+    def __call__(self, output: Tensor, timestep: Tensor, noisy: Tensor) -> Tensor:
+        """The prediction for noisy latents, changed. (N, C, h, w), (), (N, C, h, w) -> (N, C, h, w)."""
+        # some samplers have timesteps between two whole ones
+        level = self._levels[round(float(timestep))]
         signal, noise = level**0.5, (1 - level) ** 0.5
-        if noise > LAST:
-            noisy = scheduler.scale_model_input(sample, timestep)
-            clean = signal * noisy - noise * output if velocity else (noisy - noise * output) / signal
-            now = _border(clean)
-            first = now if first is None else first
-            # what the background was at first is background still, beside what it has become
-            background = _reached(torch.maximum(_like(clean, now), _like(clean, first)))
-            change = strengths * background * (targets - clean)
-            output = output - change * (1 / noise if velocity else signal / noise)
-        return own(output, timestep, sample, *args, **options)
-
-    scheduler.step = step
+        if noise <= LAST:
+            return output
+        clean = signal * noisy - noise * output if self._velocity else (noisy - noise * output) / signal
+        now = _border(clean)
+        self._first = now if self._first is None else self._first
+        # what was background at first still is, even where it has changed since
+        background = _reached(torch.maximum(_like(clean, now), _like(clean, self._first)))
+        change = self._strengths * background * (self._targets - clean)
+        return output - change * (1 / noise if self._velocity else signal / noise)
 
 
 def _border(clean: Tensor) -> Tensor:
@@ -74,9 +71,8 @@ def _reached(like: Tensor) -> Tensor:
     return reached
 
 
-def _targets(pipeline: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
-    """Latents of the colours (N, C, 1, 1), and how strongly each picture is steered (N, 1, 1, 1), 0 without one."""
-    vae = pipeline.vae
+def _targets(vae: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
+    """Latents of the colors (N, C, 1, 1), and how strongly each picture is steered (N, 1, 1, 1), 0 without one."""
     colors = [recipe.steer_rgb or (0, 0, 0) for recipe in recipes]
     found: dict[Color, Tensor] = {}
     for color in dict.fromkeys(colors):

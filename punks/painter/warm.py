@@ -1,98 +1,144 @@
-"""How many base models a device keeps: those used last, within a budget."""
+"""The base models that a process keeps warm, and what happens when memory runs out."""
 
 # torch is typed in part only
 # pyright: reportUnknownMemberType=false
 
-import ctypes
+import functools
 import gc
-import math
-import os
-import sys
-from collections import OrderedDict
-from typing import TYPE_CHECKING
+import itertools
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 
 import torch
+from PIL import Image
 
+from punks import variants
 from punks.errors import DeviceError
 from punks.files import weights
+from punks.painter.device import choose_device
+from punks.painter.memory import GB, budget, limit, trim_host
+from punks.painter.painter import OnPreview, OnStep, Painted, Painter
+from punks.recipe import Recipe
 from punks.variants import Variant
 
-if TYPE_CHECKING:
-    from punks.painter.painter import Painter
-
-_GB = 1_000_000_000
-_SHARE = 0.8
-_TO_PAINT = 4 * _GB  # a picture of 1024 px: decoding takes 1.9 GB (measured), and its graph keeps as much
+_TO_PAINT = 4 * GB  # for 1024 px: decoding takes 1.9 GB (measured), and its CUDA graph keeps as much
+log = logging.getLogger(__name__)
 
 
-def budget(device: torch.device) -> float:
-    """Bytes that weights may take on a device: 80% of `limit`, so that there is room to paint. Raises DeviceError."""
-    return _SHARE * limit(device)
+class WarmBases:
+    """Painters of one device, the most recently used ones, as many as fit in `budget`. Raises DeviceError."""
+
+    def __init__(self) -> None:
+        self._device = choose_device()
+        self._painters: OrderedDict[str, Painter] = OrderedDict()
+
+    def painter(self, variant: Variant) -> Painter:
+        """The painter of a variant's base, loaded on first use. Raises WeightsError, DeviceError."""
+        name = variant.base.name
+        if name not in self._painters:
+            self._make_room(variant)
+            self._painters[name] = self._load(variant)
+        self._painters.move_to_end(name)
+        return self._painters[name]
+
+    def healthy(self) -> bool:
+        """Whether the device of every painter still computes."""
+        return all(painter.healthy() for painter in list(self._painters.values()))
+
+    def paint(
+        self,
+        recipes: Sequence[Recipe],
+        on_step: OnStep | None = None,
+        picture: Image.Image | None = None,
+        on_preview: OnPreview | None = None,
+    ) -> Iterator[Painted]:
+        """One painting a recipe, in their order, in as few batches as memory and the length of prompts allow.
+
+        The recipes differ in PER_PICTURE only. `on_step(step, steps)` counts the denoising steps of all batches;
+        `on_preview(cells)` sees the first painting appear, `picture` is the RGB one that the recipes start from. Out
+        of memory, other bases and CUDA graphs are dropped first, then batches are halved. Raises PunkError.
+        """
+        painter = self.painter(variants.variant(recipes[0].variant))
+        left = deque(_batches(recipes, painter))
+        done, may_drop = 0, True
+        while left:
+            batch = left.popleft()
+            report = on_step and functools.partial(_count, on_step, done, done + 1 + len(left))
+            try:
+                painted = painter.paint(batch, report, picture, None if done else on_preview)
+            except torch.OutOfMemoryError as error:
+                failure = self._out_of_memory("one picture", error)
+            else:
+                yield from painted
+                done, may_drop = done + 1, True
+                continue
+            # only here, since the traceback of the error holds the tensors of the attempt
+            others, graphs = self._drop_others(painter), painter.release()
+            if may_drop and (others or graphs):
+                log.warning("%s was out of memory; trying again without other bases and CUDA graphs", self._device)
+                left.appendleft(batch)
+                may_drop = False
+            elif (half := len(batch) // 2) > 0:
+                log.warning("%s has no memory for %d pictures at once; trying %d", self._device, len(batch), half)
+                painter.batch_size = half
+                left.extendleft([batch[half:], batch[:half]])
+                may_drop = True
+            else:
+                raise failure
+
+    def _load(self, variant: Variant) -> Painter:
+        try:
+            return Painter(variant, self._device)
+        except torch.OutOfMemoryError as error:
+            failure = self._out_of_memory(variant.base.name, error)
+        if not self._drop_others(None):
+            raise failure
+        return self._load(variant)
+
+    def _make_room(self, variant: Variant) -> None:
+        """Drops the painters used longest ago until the base fits beside the others and any of them can paint."""
+        needed = _size(variant, self._device)
+        while self._painters:
+            side = max(variant.base.side, *(one.base.side for one in self._painters.values()))
+            room = min(budget(self._device), limit(self._device) - _TO_PAINT * (side / 1024) ** 2)
+            if sum(one.nbytes for one in self._painters.values()) + needed <= room:
+                break
+            self._drop(next(iter(self._painters)))
+
+    def _drop_others(self, kept: Painter | None) -> bool:
+        """Drops every painter but one; whether there were others."""
+        others = [name for name, painter in self._painters.items() if painter is not kept]
+        for name in others:
+            self._drop(name)
+        return bool(others)
+
+    def _drop(self, name: str) -> None:
+        del self._painters[name]
+        gc.collect()  # a pipeline holds itself in cycles
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        trim_host()
+
+    def _out_of_memory(self, what: str, error: torch.OutOfMemoryError) -> DeviceError:
+        return DeviceError(
+            f"{self._device} has no memory left for {what} ({str(error).splitlines()[0]}); "
+            "close other programs that use it, or raise PUNKS_VRAM_GB"
+        )
 
 
-def limit(device: torch.device) -> float:
-    """Bytes that this program may take on a device: `PUNKS_VRAM_GB`, else all its memory. Raises DeviceError."""
-    asked = os.environ.get("PUNKS_VRAM_GB")
-    if not asked:
-        if device.type == "cuda":
-            return torch.cuda.mem_get_info(device)[1]
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        gigabytes = float(asked)
-    except ValueError:
-        gigabytes = math.nan
-    if not 0 < gigabytes < math.inf:
-        raise DeviceError(f"PUNKS_VRAM_GB: {asked!r} is no size; use a number of gigabytes such as 16")
-    return gigabytes * _GB
+def _batches(recipes: Sequence[Recipe], painter: Painter) -> Iterator[list[Recipe]]:
+    """Neighbors whose prompts encode to one length, as many as the painter takes at once."""
+    for _, run in itertools.groupby(recipes, key=painter.embedding_length):
+        group = list(run)
+        yield from (group[start : start + painter.batch_size] for start in range(0, len(group), painter.batch_size))
 
 
-def hold_to_limit(device: torch.device) -> None:
-    """Makes `PUNKS_VRAM_GB` all that torch takes of a GPU, paintings included; beyond it is out of memory.
-
-    What CUDA takes for itself, about 0.9 GB, comes on top.
-    """
-    if device.type == "cuda" and os.environ.get("PUNKS_VRAM_GB"):
-        share = limit(device) / torch.cuda.mem_get_info(device)[1]
-        torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+def _count(on_step: OnStep, done: int, batches: int, step: int, steps: int) -> None:
+    on_step(done * steps + step, batches * steps)
 
 
-def make_room(painters: "OrderedDict[str, Painter]", row: Variant) -> None:
-    """Drops the painters used longest ago until the base of `row` fits beside the others, and any of them can paint."""
-    if not painters:
-        return
-    device = next(iter(painters.values())).device
-    needed = _size(row, device)
-    while painters:
-        side = max(row.base.side, *(one.base.side for one in painters.values()))
-        room = min(budget(device), limit(device) - _TO_PAINT * (side / 1024) ** 2)
-        if sum(one.nbytes for one in painters.values()) + needed <= room:
-            break
-        _drop(painters, next(iter(painters)))
-
-
-def drop_others(painters: "OrderedDict[str, Painter]", kept: str) -> bool:
-    """Drops every painter but one; whether there were others."""
-    others = [name for name in painters if name != kept]
-    for name in others:
-        _drop(painters, name)
-    return bool(others)
-
-
-def _drop(painters: "OrderedDict[str, Painter]", name: str) -> None:
-    device = painters.pop(name).device
-    gc.collect()  # a pipeline holds itself in cycles
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    trim()
-
-
-def trim() -> None:
-    """Gives what is free of the host's memory back to the system: glibc keeps gigabytes of a base that has gone."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # musl has none
-        libc.malloc_trim(0)
-
-
-def _size(row: Variant, device: torch.device) -> int:
+def _size(variant: Variant, device: torch.device) -> int:
     """Bytes of a base once it is loaded; its files are in half precision."""
-    files = [path for path in weights.base_folder(row).glob("*/*.safetensors") if path.parent.name != "lora"]
+    files = [path for path in weights.base_folder(variant).glob("*/*.safetensors") if path.parent.name != "lora"]
     return sum(path.stat().st_size for path in files) * (1 if device.type == "cuda" else 2)

@@ -13,16 +13,20 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from punks import variants
-from punks.errors import ImageError, RecipeError
+from punks.errors import ImageError, PunkError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.generate import Pipeline, Punk
 from punks.recipe import Recipe
 from punks.request import divide, to_json
+
+_COG_FOLDERS = Path("/tmp/coglet/predictions")  # noqa: S108 - where Cog puts answers over 6 MiB, and leaves them
+_COG_INLINE = 4_000_000  # bytes of files: base64 and recipes make less than 6 MiB of them
 
 Record = Callable[[str, Any], None]
 
@@ -38,9 +42,9 @@ class Service:
     def __init__(self) -> None:
         self._pipeline = Pipeline()
         self._painting = False
-        self._folder = tempfile.TemporaryDirectory(prefix="punks-")  # goes with the process
+        self._folder = _Folder()
         # Cog downloads into the same folder: it forgets the files of downloads that fail
-        tempfile.tempdir = self._folder.name
+        tempfile.tempdir = self._folder  # pyright: ignore[reportAttributeAccessIssue] - it takes any os.PathLike
 
     def warm_up(self, variant: str) -> None:
         """Checks every file of a variant, loads it and paints once. Raises PunkError."""
@@ -62,16 +66,14 @@ class Service:
         """
         started = time.perf_counter()
         self._painting = True
-        self._sweep(keep=inputs["image"])
         facts: dict[str, Any] = {"event": "prediction", "status": "canceled"}
         try:
+            self._sweep(keep=inputs["image"])
             answer = self._answer(inputs, facts)
             facts["status"] = "succeeded"
         except Exception as error:
-            # Cog returns the message alone; the traceback is for whoever reads the logs
-            traceback.print_exc()
             facts |= {"status": "failed", "error": type(error).__name__}
-            raise
+            raise _public(error) from error
         finally:
             self._painting = False
             facts["seconds"] = {**facts.get("seconds", {}), "total": round(time.perf_counter() - started, 4)}
@@ -107,12 +109,18 @@ class Service:
 
     def _sweep(self, keep: object) -> None:
         """Removes the files of earlier requests; Cog has read them before the next one begins."""
-        for path in Path(self._folder.name).iterdir():
-            if path.is_file() and path != keep:
-                path.unlink()
+        old = [path for path in Path(self._folder).iterdir() if path.is_file() and path != keep]
+        large = sum(path.stat().st_size for path in old) > _COG_INLINE
+        for path in old:
+            path.unlink()
+        for path in _COG_FOLDERS.glob("*/outputs/spill_*") if large else ():
+            # other servers of this machine use the folder too: theirs is read at once, or of another user
+            with suppress(OSError):
+                if path.stat().st_mtime < time.time() - 5:
+                    path.unlink()
 
     def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
-        folder, request = Path(self._folder.name), secrets.token_hex(4)
+        folder, request = Path(self._folder), secrets.token_hex(4)
         recipes = [punk.recipe for punk in punks if punk.recipe]
         stems = [f"punk-{recipe.seed}-{request}-{number}" for number, recipe in enumerate(recipes, 1)]
         images = [folder / f"{stem}.{suffix}" for stem in stems]
@@ -139,9 +147,34 @@ class Service:
         }
 
 
+class _Folder(os.PathLike[str]):
+    """A temporary folder that goes with the process, and is made anew if something removes it."""
+
+    def __init__(self) -> None:
+        self._parent = tempfile.gettempdir()
+        self._folder = tempfile.TemporaryDirectory(prefix="punks-", dir=self._parent)
+
+    def __fspath__(self) -> str:
+        if not Path(self._folder.name).is_dir():
+            self._folder.cleanup()
+            Path(self._parent).mkdir(parents=True, exist_ok=True)
+            self._folder = tempfile.TemporaryDirectory(prefix="punks-", dir=self._parent)
+        return self._folder.name
+
+
 def print_progress(step: int, steps: int) -> None:
     """A line in the form of tqdm, which Replicate's clients parse as progress."""
     _say(f"{step * 100 // steps:3d}%|{'#' * (step * 10 // steps):10s}| {step}/{steps}")
+
+
+def _public(error: Exception) -> Exception:
+    """The error as the caller may see it, without paths of this machine; the log has the traceback of a bug."""
+    if isinstance(error, WeightsError):
+        return WeightsError(str(error).replace(str(weights.folder()), "weights"))
+    if isinstance(error, PunkError):
+        return error
+    os.write(2, traceback.format_exc().encode())  # sys.stderr is the prediction's own log, which its caller reads
+    return PunkError("something went wrong on the server; its log has the details")
 
 
 def _say(line: str) -> None:

@@ -1,20 +1,21 @@
-"""`python -m punks.service.schema`: the OpenAPI description of predict.py, in the form of Cog's own build.
+"""`python -m punks.service.schema predict.py`: the OpenAPI schema of a predictor, equal to what `cog build` writes.
 
-Cog's build reads predict.py without running it (replicate/cog, pkg/schema); here Cog's inspector imports it.
+`cog build` parses predict.py without running it (replicate/cog, pkg/schema); here Cog's inspector imports it.
+openapi.json holds the parts that are the same for every predictor.
 """
 
-# Cog keeps the parts that read a predictor to itself
+# Cog's inspector is private and untyped
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false
 
 import json
 import sys
 import warnings
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 _SCHEMAS = "#/components/schemas"
-_STATES = ["starting", "processing", "succeeded", "canceled", "failed"]
 
 
 def openapi(module: str = "predict", name: str = "Predictor") -> dict[str, Any]:
@@ -25,104 +26,55 @@ def openapi(module: str = "predict", name: str = "Predictor") -> dict[str, Any]:
         # the names Predictor and predict() are what every version of Cog and of its tools knows
         warnings.simplefilter("ignore", DeprecationWarning)
         info = create_predictor(module, name)
-    inputs = {field.name: _input(field) for field in info.inputs.values()}
-    enums = {
-        field.name: {
-            "title": field.name,
-            "description": "An enumeration.",
-            "enum": field.choices,
-            **field.type.json_type(),
-        }
-        for field in info.inputs.values()
-        if field.choices
+    fields = info.inputs.values()
+    schema = json.loads(resources.files("punks.service").joinpath("openapi.json").read_text())
+    schema["info"]["version"] = metadata.version("cog")
+    required = [field.name for field in fields if field.default is None and not _optional(field.type)]
+    schema["components"]["schemas"] |= {
+        "Input": {"title": "Input", "type": "object", "properties": {field.name: _input(field) for field in fields}}
+        | ({"required": required} if required else {}),
+        "Output": info.output.json_type(),
+        **{field.name: _enum(field) for field in fields if field.choices},
     }
-    names = [
-        field.name
-        for field in info.inputs.values()
-        if field.default is None and field.type.repetition.name in ("REQUIRED", "REPEATED")
-    ]
-    required = {"required": names} if names else {}
-    texts = {key: {"title": key.replace("_", " ").title(), "type": "string"} for key in ("id", "error", "logs")}
-    return {
-        "openapi": "3.0.2",
-        "info": {"title": "Cog", "version": "0.1.0"},
-        "paths": {
-            "/predictions": {"post": _operation("Predict", "predict_predictions_post")},
-            "/predictions/{prediction_id}/cancel": {"post": _cancel()},
-            "/health-check": {"get": {"summary": "Healthcheck", "responses": {"200": {"description": "OK"}}}},
-        },
-        "components": {
-            "schemas": {
-                "Input": {"title": "Input", "type": "object", "properties": inputs} | required,
-                "Output": info.output.json_type(),
-                **enums,
-                "PredictionRequest": {
-                    "title": "PredictionRequest",
-                    "type": "object",
-                    "properties": {"id": texts["id"], "input": {"$ref": f"{_SCHEMAS}/Input"}},
-                },
-                "PredictionResponse": {
-                    "title": "PredictionResponse",
-                    "type": "object",
-                    "properties": {
-                        "input": {"$ref": f"{_SCHEMAS}/Input"},
-                        "output": {"$ref": f"{_SCHEMAS}/Output"},
-                        **texts,
-                        "status": {"$ref": f"{_SCHEMAS}/Status"},
-                        "metrics": {"title": "Metrics", "type": "object"},
-                    },
-                },
-                "Status": {"title": "Status", "type": "string", "enum": _STATES},
-            }
-        },
-    }
+    return schema
 
 
 def _input(field: Any) -> dict[str, Any]:
-    """One property of Input; `choices` are a schema of their own, as in Cog's build."""
-    entry: dict[str, Any] = {"x-order": field.order}
-    if field.choices:
-        entry["allOf"] = [{"$ref": f"{_SCHEMAS}/{field.name}"}]
-    else:
-        entry |= {"title": field.name.replace("_", " ").title(), **field.type.json_type()}
+    """One property of Input; `choices` are a schema of their own."""
+    title = {"title": _title(field.name), **field.type.json_type()}
+    reference = {"allOf": [{"$ref": f"{_SCHEMAS}/{field.name}"}]}
     limits = {
-        "default": field.default,
         "description": field.description,
-        "minimum": field.ge,
-        "maximum": field.le,
+        "minimum": _whole(field.ge),
+        "maximum": _whole(field.le),
         "minLength": field.min_length,
         "maxLength": field.max_length,
         "pattern": field.regex,
-        "nullable": field.type.repetition.name.startswith("OPTIONAL") or None,
+        "nullable": _optional(field.type) or None,
     }
-    return entry | {key: value for key, value in limits.items() if value is not None}
+    default = {} if field.default is None and not _optional(field.type) else {"default": _whole(field.default)}
+    given = {key: value for key, value in limits.items() if value is not None}
+    return {"x-order": field.order, **(reference if field.choices else title), **default, **given}
 
 
-def _operation(summary: str, name: str) -> dict[str, Any]:
-    def content(schema: str) -> dict[str, Any]:
-        return {"content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}/{schema}"}}}}
-
-    return {
-        "summary": summary,
-        "operationId": name,
-        "requestBody": content("PredictionRequest"),
-        "responses": {
-            "200": {"description": "Successful Response", **content("PredictionResponse")},
-            "422": {"description": "Validation Error"},
-        },
-    }
+def _enum(field: Any) -> dict[str, Any]:
+    return {"title": field.name, "description": "An enumeration.", "enum": field.choices, **field.type.json_type()}
 
 
-def _cancel() -> dict[str, Any]:
-    name = {"title": "Prediction ID", "type": "string"}
-    return {
-        "summary": "Cancel",
-        "operationId": "cancel_predictions__prediction_id__cancel_post",
-        "parameters": [{"required": True, "schema": name, "name": "prediction_id", "in": "path"}],
-        "responses": {"200": {"description": "Successful Response"}},
-    }
+def _optional(kind: Any) -> bool:
+    return kind.repetition.name.startswith("OPTIONAL")
+
+
+def _title(name: str) -> str:
+    return " ".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def _whole(value: Any) -> Any:
+    """1.0 as 1: the inspector turns bounds into floats, `cog build` writes them as integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-    sys.stdout.write(json.dumps(openapi()) + "\n")
+    predictor = Path(sys.argv[1])
+    sys.path.insert(0, str(predictor.parent))
+    sys.stdout.write(json.dumps(openapi(predictor.stem)) + "\n")

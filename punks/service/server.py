@@ -1,23 +1,33 @@
-"""Cog's HTTP server as a process of this machine: started with its schema, watched, and ended with all it started."""
+"""Cog's HTTP server as a child process: started with its schema, ended with everything it started."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import httpx2
-
+import punks
 from punks.errors import PunkError
+from punks.files.weights import PREDICT
 from punks.variants import DEFAULT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-_GRACE = 10.0
+_PACKAGES = Path(punks.__file__).resolve().parent.parent  # where the server and its worker import punks from
+_GRACE = 10.0  # seconds
+# Cog's server with a leash: its standard input ends when this process does, however it was killed, and so do the server
+# and its worker, which are a process group of their own
+_LEASHED = """
+import os, runpy, signal, threading
+def leash():
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=leash, daemon=True).start()
+runpy.run_module("cog.server.http", run_name="__main__")
+"""
 
 
 @contextmanager
@@ -31,31 +41,36 @@ def server(
     extra: Mapping[str, str] | None = None,
     log: IO[bytes] | None = None,
 ) -> Generator[subprocess.Popen[bytes]]:
-    """Runs the server in an empty folder, which takes its schema; `extra` is added to its environment.
+    """Runs the server in an empty folder, which gets its schema; `extra` is added to its environment.
 
-    When left, it finishes what it does if that takes no longer than ten seconds, and then all it started has ended.
+    On leaving, it has ten seconds to finish the running prediction; then it and its worker are killed.
     """
     environment = {
         **os.environ,
         # the server starts its worker as `python`
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "COG_PREDICT_TYPE_STUB": f"{ROOT / 'predict.py'}:Predictor",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get("PYTHONPATH")])),
+        "COG_PREDICT_TYPE_STUB": f"{PREDICT}:Predictor",
         "PORT": str(port),
         "PUNKS_VARIANT": variant,
-        "TMPDIR": str(folder / "tmp"),  # where what a worker that is killed leaves goes with the folder
+        "TMPDIR": str(folder / "tmp"),  # what a killed worker leaves goes with the folder
         "HF_HUB_OFFLINE": "1",
         **(extra or {}),
     }
-    schema = subprocess.run(
-        [sys.executable, "-m", "punks.service.schema"], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
-    )
+    describe = [sys.executable, "-m", "punks.service.schema", str(PREDICT)]
+    schema = subprocess.run(describe, env=environment, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
     (folder / ".cog").mkdir()
     (folder / "tmp").mkdir(exist_ok=True)
-    (folder / ".cog/openapi_schema.json").write_bytes(schema.stdout)
-    serve = [sys.executable, "-m", "cog.server.http", "--host", host, *options]
-    # a session of its own: one signal reaches the server and the worker that it starts, and nothing else
-    process = subprocess.Popen(serve, cwd=folder, env=environment, start_new_session=True, stdout=log, stderr=log)  # noqa: S603
+    (folder / ".cog/openapi_schema.json").write_bytes(schema)
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", _LEASHED, "--host", host, *options],
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+    )
     try:
         yield process
     finally:
@@ -65,34 +80,32 @@ def server(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stdin:
+            process.stdin.close()
 
 
-def free_port(host: str = "127.0.0.1", port: int = 0) -> int:
-    """The port, or for 0 one that is free, if a server may listen there. Raises PunkError."""
-    with socket.socket() as found:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that just ended is in no way
-        try:
-            found.bind((host, port))
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            way = "choose others, or leave --host and --port out"
-            raise PunkError(f"{host}, port {port}: no server can listen there ({why}); {way}") from error
+def listener(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """A bound socket; port 0 takes a free one. Raises PunkError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        raise PunkError(f"cannot listen on {host}, port {port} ({why}); pass another --host or --port") from error
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port on which nothing listens."""
+    with listener(host) as found:
         return found.getsockname()[1]
 
 
-def health(url: str) -> dict[str, Any]:
-    """What `/health-check` says; empty while nobody listens."""
-    try:
-        return httpx2.get(f"{url}/health-check", timeout=10).json()
-    except httpx2.TransportError:
-        return {}
-
-
-def wait(process: subprocess.Popen[bytes], url: str) -> dict[str, Any]:
-    """Waits for the end of setup; the state of health then, empty where the server ended instead."""
-    while process.poll() is None:
-        state = health(url)
-        if state.get("status", "STARTING") not in ("STARTING", "UNKNOWN"):
-            return state
-        time.sleep(0.1)
-    return {}
+def hidden_host() -> str:
+    """A loopback address that web pages cannot find by scanning ports, where the system has more than one (Linux)."""
+    host = "127." + ".".join(str(random.SystemRandom().randint(1, 254)) for _ in range(3))
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return "127.0.0.1"
+    return host

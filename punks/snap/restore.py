@@ -11,16 +11,17 @@ from punks.errors import ImageError, RecipeError
 from punks.files.pictures import OPAQUE, check_alpha, convert
 from punks.finish import SIZES
 from punks.snap.art import Bools, Cells, Floats, Groups, Ints
-from punks.snap.background import find_background
+from punks.snap.background import find_background, shaded
 from punks.snap.cells import CORE, flatness, sample, settle
+from punks.snap.evidence import Evidence, gather
 from punks.snap.grid import find_grid
-from punks.snap.grouping import alike, drift_field, faint, group, noise_slack, values
+from punks.snap.grouping import alike, drift_field, group, values
 from punks.snap.holes import whole_background
 from punks.snap.level import level
-from punks.snap.regions import grow
+from punks.snap.model import look, weights
+from punks.snap.regions import reach
 
 EXACT = 0.97  # of the cells without any noise: the picture is pixel art already, and its colors are kept
-MOST = 0.8  # of a group in the background: the rest of it is a hole
 _NUMPY: Any = ThreadpoolController()
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -54,24 +55,31 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
         said, clear = (*said, *check_alpha(alpha)), alpha < OPAQUE
         means[clear.ravel()] = 0
     exact = bool((spread == 0).mean() >= EXACT)
-    slack = 1.0
     if exact:
         owner = np.unique(np.rint(means), axis=0, return_inverse=True)[1].ravel()
+        evidence = gather(means, np.zeros(len(means), np.float32), spread, blocks, owner)
     else:
-        means, owner, slack = _groups(level(cells, blocks).reshape(-1, 3), grid)
-    mask, plain = find_background(means, owner, blocks, max(1.0, slack))
-    plain &= not exact
+        means, owner, evidence = _groups(cells, spread, blocks)
+    embedding, logits = look(evidence.cells, evidence.picture, weights())
+    mask, plain = find_background(logits, means, blocks)
+    if not exact:
+        owner = group(means, owner, mask.ravel() if plain else None, spread, evidence, embedding)
+    if plain:  # now that its color is known, the background is all of that color that hangs together
+        main = _main(mask, owner)
+        if not exact:
+            owner = _joined(shaded(means, owner, main, mask), owner, main)
+            main = _main(mask, owner)
+        same = (owner == main).reshape(grid, grid)
+        mask = reach(mask & same, same)
     if clear.any():  # what is transparent is the background
-        mask, whole, merged, solid = clear, clear, owner, owner
+        mask, whole, solid = clear, clear, owner
     else:
         whole = whole_background(mask, means, owner, grid)
-        merged, faded = _one_color(mask, means, owner, slack) if plain else (owner, mask & False)
-        solid = merged if plain and (whole == mask).all() else _one_color(whole, means, owner, slack if plain else 0)[0]
-        whole = whole | faded & grow(mask)
-    painted = _colored(means, merged, grid, exact=exact)
+        solid = _joined(whole.ravel(), owner, _main(whole, owner)) if whole.any() else owner
+    painted = _colored(means, owner, grid, exact=exact)
     return Cells(
         painted=painted,
-        solid=painted if solid is merged else _colored(means, solid, grid, exact=exact),
+        solid=painted if solid is owner else _colored(means, solid, grid, exact=exact),
         background=mask,
         whole=whole,
         clear=clear,
@@ -82,21 +90,14 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
     )
 
 
-def _one_color(mask: Bools, means: Floats, owner: Ints, slack: float) -> tuple[Ints, Bools]:
-    """Groups (N,) with all of a background (g, g) in its most common one, and the faint cells that join it (g, g).
+def _main(mask: Bools, owner: Ints) -> int:
+    """The group (N,) that most cells of the mask (g, g) have."""
+    return int(np.bincount(owner[mask.ravel()]).argmax())
 
-    A plain background, which has `slack`, takes in cells outside that hardly differ from it.
-    """
-    inside, faded = mask.ravel(), np.zeros_like(mask.ravel())
-    if not inside.any():
-        return owner, faded.reshape(mask.shape)
-    main = int(np.bincount(owner[inside]).argmax())
-    if slack:
-        faded = faint(means, owner, main, inside, grow(mask).ravel(), slack)
-        inside = inside | faded
-        inside |= _mostly(inside, owner)
-    merged = np.unique(np.where(inside, main, owner), return_inverse=True)[1].ravel()
-    return merged, faded.reshape(mask.shape)
+
+def _joined(cells: Bools, owner: Ints, group: int) -> Ints:
+    """Groups (N,) with these cells (N,) in one of them, numbered anew."""
+    return np.unique(np.where(cells, group, owner), return_inverse=True)[1].ravel()
 
 
 def _colored(means: Floats, owner: Ints, grid: int, *, exact: bool) -> Groups:
@@ -116,14 +117,10 @@ def _confidence(share: float, flat: float) -> float:
     return float(np.clip((share - 0.42) / 0.5, 0, 1) * np.clip((flat - 0.7) / 0.28, 0, 1))
 
 
-def _mostly(inside: Bools, owner: Ints) -> Bools:
-    """All cells (N,) of the groups that hold MOST of theirs inside: a hole has the colour that drift gave to others."""
-    return (np.bincount(owner, inside) >= MOST * np.bincount(owner))[owner]
-
-
-def _groups(means: Floats, grid: int) -> tuple[Floats, Ints, float]:
-    """Cells without the drift that groups show, the group of each, and the slack that their noise asked for."""
-    tight = alike(means)
-    means = means - drift_field(means, tight, grid)
-    slack = noise_slack(means, tight)
-    return means, group(means, slack), slack
+def _groups(cells: Floats, spread: Floats, blocks: Floats) -> tuple[Floats, Ints, Evidence]:
+    """Cells (N, 3) without the drift that groups show, their tight groups (N,), and the evidence to merge those."""
+    means = level(cells, blocks).reshape(-1, 3)
+    means = means - drift_field(means, alike(means), len(cells))
+    owner = alike(means)
+    moved = np.sqrt(((means - cells.reshape(-1, 3)) ** 2).sum(1))
+    return means, owner, gather(means, moved, spread, blocks, owner)

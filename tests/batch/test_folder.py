@@ -15,7 +15,8 @@ from punks.errors import RecipeError
 from punks.finish import Finish
 from punks.recipe import Recipe
 from tests.support.batches import facts, pictures
-from tests.support.drawn import Drawn, cells_of, request_in
+from tests.support.drawn import Drawn, cells_of
+from tests.support.recipes import recipe_in
 
 ROWS = "prompt,seed,background,eyes\nlady,1,,\nlad,2,,\nlady,3,teal,green\n"
 
@@ -51,7 +52,7 @@ def test_an_edited_column_of_the_finish_finishes_its_row_and_paints_nothing(tmp_
     # it is what painting with that finish gives, to the byte
     run(jobs, tmp_path / "anew", Drawn(paintings=paintings))
     assert _finished(folder) == _finished(tmp_path / "anew")
-    assert request_in(folder / "images/000002.png") == (jobs[1].recipe, jobs[1].finish)
+    assert recipe_in(folder / "images/000002.png") == (jobs[1].recipe, jobs[1].finish)
 
 
 def test_what_decides_the_painting_is_painted(tmp_path: Path):
@@ -77,7 +78,7 @@ def test_a_unique_punk_keeps_its_other_seed_when_it_is_finished_anew(tmp_path: P
     assert run(jobs("teal"), tmp_path, place, unique=True).finished == 2
     assert place.painted == []
     assert [entry["recipe"]["seed"] for entry in entries(tmp_path)] == seeds
-    assert request_in(tmp_path / "images/000002.png")[0].seed == seeds[1]
+    assert recipe_in(tmp_path / "images/000002.png")[0].seed == seeds[1]
 
 
 def test_a_whole_folder_is_finished_anew(tmp_path: Path):

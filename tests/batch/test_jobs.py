@@ -1,13 +1,11 @@
-"""Jobs and the manifest: what is read, what is refused, and in which words."""
+"""Jobs: what is read, what is refused, and in which words."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from punks.batch.jobs import jobs_of, prompt_jobs, read_jobs
-from punks.batch.manifest import NAME, Manifest, entries
 from punks.cli import main
 from punks.errors import BatchError, RecipeError
 from punks.files.init_image import picture_hash
@@ -26,8 +24,9 @@ def test_a_cell_becomes_what_its_field_holds_and_an_empty_one_takes_the_default(
         '"lady, red hair",12,,no,"#fff,#000",',
         "lad,,5,,,9",
     ]
-    path = written(tmp_path / "a.csv", "\n".join(rows))
-    one, two = read_jobs(path, {"variant": "tiny", "guidance_scale": 3}, seed=40)
+    one, two = read_jobs(
+        written(tmp_path / "a.csv", "\n".join(rows)), {"variant": "tiny", "guidance_scale": 3}, seed=40
+    )
     assert one.recipe == Recipe(
         prompt="lady, red hair",
         num_inference_steps=12,
@@ -36,17 +35,42 @@ def test_a_cell_becomes_what_its_field_holds_and_an_empty_one_takes_the_default(
         seed=40,
         variant="tiny",
     )
-    assert (one.finish, two.finish) == (Finish(palette="#fff,#000").of(one.recipe), Finish().of(two.recipe))
+    assert one.finish == Finish(palette="#fff,#000").of(one.recipe)
     assert two.recipe == Recipe(prompt="lad", guidance_scale=5, seed=9, variant="tiny")
     assert (one.name, two.name) == ("000001", "000002")
 
 
 def test_jsonl_says_the_same_as_csv(tmp_path: Path):
-    line = {"prompt": "lady, red hair", "seed": None, "template": False, "lora_scale": 0.5, "steps": 3, "size": 48}
-    csv = 'prompt,seed,template,lora_scale,steps,size\n"lady, red hair",,false,0.5,3,48.0\n\nlad,,,,,\n'
+    line = {"prompt": "lady, red hair", "seed": None, "template": False, "num_inference_steps": 9}
+    csv = 'prompt,seed,template,steps\n"lady, red hair",,false,9\n\nlad,,,\n'
     given = {"variant": "tiny"}
     first = list(read_jobs(written(tmp_path / "a.jsonl", json.dumps(line) + '\n\n{"prompt": "lad"}\n'), given))
     assert first == list(read_jobs(written(tmp_path / "a.csv", csv), given))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "Prompt;Negative Prompt;Steps\nlady, red hair;blurry;9\n".encode("utf-8-sig")),  # German Excel
+        ("a.csv", b"sep=;\r\nprompt;negative-prompt;steps\r\nlady, red hair;blurry;9\r\n"),
+        ("a.txt.csv", "prompt\tnegative_prompt\tsteps\nlady, red hair\tblurry\t9\n".encode("utf-16")),  # Unicode text
+        ("a.tsv", b"prompt\tnegative_prompt\tsteps\nlady, red hair\tblurry\t9\n"),
+        ("a.csv", b'\n,,\nprompt,negative_prompt,steps,\n"lady, red hair",blurry,9.0,\n,,,\n'),
+        ("a.json", b'[{"prompt": "lady, red hair", "Negative Prompt": "blurry", "steps": 9.0}]'),
+    ],
+)
+def test_tables_are_read_as_programs_write_them(tmp_path: Path, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    (job,) = read_jobs(tmp_path / name, {"variant": "tiny"})
+    assert job.error == ""
+    assert job.recipe == Recipe(
+        prompt="lady, red hair", negative_prompt="blurry", num_inference_steps=9, seed=0, variant="tiny"
+    )
+
+
+def test_a_text_file_has_a_prompt_a_line(tmp_path: Path):
+    jobs = read_jobs(written(tmp_path / "a.txt", "lady, red hair\n\n  lad\n"), {"variant": "tiny"})
+    assert [job.recipe.prompt for job in jobs if job.recipe] == ["lady, red hair", "lad"]
 
 
 def test_traits_may_be_columns(tmp_path: Path):
@@ -86,16 +110,17 @@ def test_seeds_go_on_at_0_after_the_last(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "promt,seed\nlady,1\n", "unknown column 'promt'; did you mean prompt? columns are prompt, traits, "),
-        ("a.csv", "prompt,step\nlady,1\n", "unknown column 'step'; did you mean steps?"),
-        ("a.csv", "prompt,steps,num_inference_steps\nlady,1,2\n", "duplicate column 'num_inference_steps'"),
-        ("a.jsonl", '{"prompt": "x", "color": 3}\n', "unknown column 'color'; did you mean colors?"),
-        ("a.txt", "lady\n", "give a .csv or .jsonl file"),
+        ("a.csv", "promt,seed\nlady,1\n", "unknown column 'promt'; did you mean prompt?"),
+        ("a.csv", "prompt,stepps\nlady,1\n", "did you mean steps?"),
+        ("a.jsonl", '{"prompt": "x", "colour": 3}\n', "did you mean colours?"),
+        ("a.xlsx", "lady\n", "use a .csv, .tsv, .txt, .jsonl, .ndjson, .json file"),
         ("a.csv", "prompt\n", "no rows"),
         ("a.csv", "prompt,seed,prompt\nlady,1,lad\n", "duplicate column 'prompt'"),
-        ("a.csv", "\nprompt\nlady\n", "its first line is empty; begin with the names of the columns"),
-        ("a.csv", 'prompt,seed\n"lady, red hair,1\nlad,2\n', "the row that begins in line 2 cannot be read as CSV"),
+        ("a.csv", "prompt,steps,num_inference_steps\nlady,1,2\n", "duplicate column 'num_inference_steps'"),
+        ("a.csv", 'prompt,seed\n"lady, red hair,1\nlad,2\n', "the row that begins in line 2 is not valid CSV"),
         ("a.jsonl", "\n\n", "no rows"),
+        ("a.json", "{}", "use a JSON array of objects"),
+        ("a.json", "[", "not valid JSON"),
         ("none/a.csv", None, "cannot be read"),
     ],
 )
@@ -116,12 +141,9 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, t
         ('"image": "absent.png"', "absent.png: cannot be read"),
         ('"negative_prompt": "\\ud800"', "remove the characters that are not valid text"),
         ('"prompt": ', "it is not JSON"),
-        ('"seed": 1, "seed": 2', "duplicate field 'seed'; leave one out"),
-        (
-            '"steps": 1, "num_inference_steps": 2',
-            "duplicate field 'num_inference_steps'; leave one out",
-        ),
-        ('"traits": {"hair": "red", "hair": "blue"}', "duplicate field 'hair'; leave one out"),
+        ('"seed": 1, "seed": 2', "row: duplicate column 'seed'"),
+        ('"steps": 1, "num_inference_steps": 2', "row: duplicate column 'num_inference_steps'"),
+        ('"traits": {"hair": "red", "hair": "blue"}', "row: duplicate column 'hair'"),
     ],
 )
 def test_a_row_that_is_wrong_says_so_and_the_others_are_fine(tmp_path: Path, row: str, words: str):
@@ -140,14 +162,14 @@ def test_csv_rows_that_are_wrong(tmp_path: Path):
     errors = [job.error for job in read_jobs(tmp_path / "a.csv", {"variant": "tiny"})]
     assert "more cells than there are columns; quote a text with commas" in errors[0]
     assert "template: 'maybe'" in errors[1]
-    assert "remove the characters that are not valid text" in errors[2]
+    assert errors[2] == "row: not UTF-8; save the table as CSV UTF-8"
     assert errors[3] == ""
 
 
 def test_a_quote_left_open_is_named_with_its_row_wherever_it_is(tmp_path: Path):
     path = written(tmp_path / "a.csv", 'prompt,seed\nlady,1\n"two\nlines",2\n"lady, red hair,3\nlad,4\n')
     jobs = read_jobs(path, {"variant": "tiny"})
-    with pytest.raises(BatchError, match="line 5 cannot be read as CSV"):
+    with pytest.raises(BatchError, match="line 5 is not valid CSV"):
         len(jobs)
 
 
@@ -187,40 +209,13 @@ def test_templates_that_are_refused(template: str, count: int | None):
         prompt_jobs(template, count, {})
 
 
-def test_the_last_line_of_a_name_counts_and_a_torn_one_does_not(tmp_path: Path):
-    def line(job: int, status: str) -> dict[str, Any]:
-        return {"name": f"{job:06d}", "job": job, "status": status}
-
-    manifest = Manifest(tmp_path)
-    manifest.append([line(2, "failed"), line(1, "done")])
-    manifest.append([line(2, "done")])
-    manifest.close()
-    whole = (tmp_path / NAME).read_bytes()
-    for torn in range(len(whole.splitlines()[0]) + 1):
-        (tmp_path / NAME).write_bytes(whole + whole[:torn])
-        assert list(entries(tmp_path)) == [line(1, "done"), line(2, "done")]
-    manifest = Manifest(tmp_path)
-    manifest.append([line(3, "done")])
-    assert manifest.last("000003") == line(3, "done")
-    manifest.close()
-    assert list(entries(tmp_path)) == [line(1, "done"), line(2, "done"), line(3, "done")]
-
-
-def test_a_damaged_manifest_is_named_with_its_line(tmp_path: Path):
-    (tmp_path / NAME).write_text('{"name": "000001", "job": 1}\n{"name": 00\n')
-    with pytest.raises(BatchError, match="line 2 is damaged"):
-        list(entries(tmp_path))
-    with pytest.raises(BatchError, match="cannot be read"):
-        list(entries(tmp_path / "absent"))
-
-
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["--prompt", "lady", "--on", "mars"], "on: 'mars' is not allowed"),
         (["--prompt", "lady", "--workers", "0"], "workers: 0"),
-        (["--prompt", "lady", "--shared-palette", "1"], "shared-palette: 1 is not allowed; use a whole number from 2"),
-        (["--prompt", "lady", "--palette-lock"], "--palette-lock is called --shared-palette now"),
+        (["--prompt", "lady", "--shared-palette", "1"], "shared-palette: 1"),
+        (["--prompt", "lady", "--palette-lock", "8"], "--palette-lock is called --shared-palette now"),
         (["--traits", "night.toml"], "--traits FILE is called --collection FILE now"),
         (["--prompt", "lady", "--background", "blau"], "background: 'blau' is not allowed; use keep, solid,"),
         (["--prompt", "lady", "--on", "replicate:punks"], "use replicate:OWNER/MODEL"),
@@ -251,7 +246,7 @@ def test_calls_that_are_refused_before_anything_is_painted(
 
 def test_recipes_of_python_are_jobs():
     recipes = [Recipe(prompt="lady", seed=seed) for seed in range(3)]
-    finish = Finish(background="teal")
     assert [(job.number, job.recipe) for job in jobs_of(recipes)] == list(enumerate(recipes, 1))
     assert {job.finish for job in jobs_of(recipes)} == {Finish(background="keep", eyes="keep")}
+    finish = Finish(background="teal")
     assert {job.finish for job in jobs_of(recipes, finish)} == {Finish(background="teal", eyes="keep")}

@@ -1,6 +1,5 @@
 """Runs on this machine, in processes of their own: killed, cut off, short of room, and gone on with."""
 
-import io
 import json
 import os
 import random
@@ -24,11 +23,11 @@ from punks.batch.manifest import NAME, entries
 from punks.batch.places.local import Local
 from punks.batch.run import run
 from punks.errors import BatchError
+from punks.files.png import RECIPE, read_texts
 from punks.generate import generate
-from punks.palette import Palette
 from punks.recipe import Recipe
+from punks.request import from_json
 from tests.support.batches import PATIENCE, batch, facts, lines, pictures, start, until
-from tests.support.drawn import request_in
 
 ROWS = 24
 
@@ -68,25 +67,19 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
         time.sleep(chance.random() / 10)
         return process
 
-    # one of two processes that paint dies, and another takes its place; then the whole run is killed
+    # one of two processes that paint dies, and another takes its place
     process = begun("--workers", "2")
     family = psutil.Process(process.pid).children(recursive=True)
     next(one for one in family if "spawn_main" in " ".join(one.cmdline())).kill()
     now = lines(folder)
     until(lambda: lines(folder) > now + 2)
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate()
-    assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
-
     # another run keeps out, and Ctrl-C ends this one
-    process = begun()
     other = batch(rows, folder, weights=tiny_weights)
     assert (other.returncode, "another run writes there" in other.stderr) == (1, True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "run the same command again to go on" in said
     assert "Traceback" not in said
     done = [entry["name"] for entry in entries(folder) if entry["status"] == "done"]
     assert {f"{kind}/{name}.png" for kind in ("images", "pixels") for name in done} == set(pictures(folder))
@@ -99,16 +92,19 @@ def test_a_run_that_is_cut_off_in_every_way_ends_as_one_that_is_not(
 
     full = batch(rows, folder, weights=tiny_weights, preexec_fn=short)
     assert full.returncode == 1
-    assert "cannot be written (File too large); the same command goes on from here" in full.stderr
+    assert "cannot be written (File too large); run the same command again to go on" in full.stderr
     assert "Traceback" not in full.stderr
     assert (folder / NAME).read_bytes().endswith(b"}\n")
 
+    # the whole run is killed
     process = begun()
+    family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
+    assert not psutil.wait_procs(family, PATIENCE)[1], "processes go on without the run"
 
     assert lines(folder) < ROWS
-    ended = batch(rows, "--workers", "2", folder, weights=tiny_weights)
+    ended = batch(rows, folder, weights=tiny_weights)
     assert ended.returncode == 1, ended.stderr
     assert f"{ROWS - int(ended.stdout.split()[1])} kept" in ended.stdout
     assert pictures(folder) == pictures(undisturbed)
@@ -136,13 +132,9 @@ def test_only_what_is_missing_failed_or_changed_is_painted(
     assert {name for name in now if now[name] != was.get(name)} == {
         f"{kind}/{name}.png" for kind in ("images", "pixels") for name in ("000010", f"{ROWS + 1:06d}")
     }
-    assert f"{ROWS + 1} kept, 1 failed" in batch(changed, folder, weights=tiny_weights).stdout
-    # an option of the finish that applies to all rows paints none of them
-    was = pictures(folder)
-    ended = batch(changed, "--background", "teal", folder, weights=tiny_weights)
+    # a finish that is asked for now: nothing is painted, and no process starts
+    ended = batch(changed, "--background", "lime", folder, weights=tiny_weights, device="none")
     assert f"{ROWS + 1} finished, 1 failed" in ended.stdout
-    now = pictures(folder)
-    assert {name for name in now if now[name] == was[name]} == set()
 
 
 @pytest.fixture
@@ -160,15 +152,15 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     folder, jobs = tmp_path / "out", tmp_path / "jobs.csv"
     jobs.write_text("prompt,seed,background\nlady,1,keep\nlad,2,transparent\nlady,1,keep\nlady,1,keep\nlad,3,keep\n")
     assert batch(jobs, "--unique", folder, weights=tiny_weights).returncode == 0
-    found = facts(folder)
-    assert [one["recipe"]["seed"] for one in found] == [1, 2, 1 + 2654435761, 1 + 2 * 2654435761 - 2**32, 3]
-    assert [one.get("asked") for one in found] == [None, None, {"seed": 1}, {"seed": 1}, None]
-    assert len({one["cells"] for one in found}) == 5
+    painted = facts(folder)
+    assert [one["recipe"]["seed"] for one in painted] == [1, 2, 1 + 2654435761, 1 + 2 * 2654435761 - 2**32, 3]
+    assert [one.get("asked") for one in painted] == [None, None, {"seed": 1}, {"seed": 1}, None]
+    assert len({one["cells"] for one in painted}) == 5
     before = pictures(folder)
 
     shared = ("--unique", "--shared-palette", "6")
     assert "5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
-    painted, found = found, facts(folder)
+    found = facts(folder)
     # punks are told apart as they were painted, before and after
     assert [one["cells"] for one in found] == [one["cells"] for one in painted]
     palette = found[0]["recipe"]["palette"]
@@ -176,21 +168,23 @@ def test_unique_punks_under_one_palette(tiny_weights: Path, tmp_path: Path):
     for one in found:
         assert one["recipe"]["palette"] == palette
         assert set(one["palette"]) <= set(palette.split(","))
-        # the picture carries the request that paints it in these colors
-        request = request_in(folder / one["files"]["image"])
+        # the picture carries the recipe that paints it in these colors
+        again = generate(*from_json(read_texts(folder / one["files"]["image"])[RECIPE]))
         with Image.open(folder / one["files"]["pixels"]) as picture:
-            assert (np.asarray(picture) == generate(*request).art.cells).all()
-    assert set(Palette.parse(palette).colors) <= {color for one in before.values() for color in _colors(one)}
+            assert (np.asarray(picture) == again.art.cells).all()
+    assert set(palette.split(",")) <= {color for one in painted for color in one["palette"]}
+
     # a punk more: the palette is found anew, from the punks as they were painted
     jobs.write_text(f"{jobs.read_text()}lady,8,keep\n")
     assert "1 painted, 5 kept" in batch(jobs, *shared, folder, weights=tiny_weights).stdout
-    other = tmp_path / "other"
-    assert batch(jobs, *shared, other, weights=tiny_weights).returncode == 0
-    assert (facts(folder), pictures(folder)) == (facts(other), pictures(other))
-    # without the option each is again as it was painted, and nothing is painted for it
-    assert "6 finished" in batch(jobs, "--unique", folder, weights=tiny_weights).stdout
+    together = (facts(folder), pictures(folder))
+    assert together[0][0]["recipe"]["palette"] != palette
+    # without it each is again as it was painted, and nothing is painted for that
+    assert "6 finished" in batch(jobs, "--unique", folder, weights=tiny_weights, device="none").stdout
     assert facts(folder)[:5] == painted
     assert before.items() <= pictures(folder).items()
+    assert "6 kept" in batch(jobs, *shared, folder, weights=tiny_weights, device="none").stdout
+    assert (facts(folder), pictures(folder)) == together
 
 
 def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path, tmp_path: Path):
@@ -202,11 +196,6 @@ def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path
     assert (refused.returncode, refused.stderr) == (1, f"punks: {folder}: {way}\n")
     assert (pictures(folder), facts(folder)) == before
     assert "1 painted" in batch(jobs, "--overwrite", folder, weights=tiny_weights).stdout
-
-
-def _colors(png: bytes) -> set[tuple[int, int, int]]:
-    with Image.open(io.BytesIO(png)) as picture:
-        return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))
 
 
 def test_processes_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

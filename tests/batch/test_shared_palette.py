@@ -12,6 +12,7 @@ from punks.batch.folder import UNLOCKED, json_of
 from punks.batch.jobs import Job, jobs_of
 from punks.batch.manifest import NAME, entries, warnings
 from punks.batch.run import run
+from punks.files.checksums import sha256
 from punks.files.png import RECIPE, write_png
 from punks.finish import Finish
 from punks.palette import Palette
@@ -19,7 +20,8 @@ from punks.recipe import Recipe
 from punks.snap.art import Bytes
 from punks.snap.portrait import read
 from tests.support.batches import facts, pictures
-from tests.support.drawn import Drawn, cells_of, exact, portrait, request_in
+from tests.support.drawn import Drawn, cells_of, exact, portrait
+from tests.support.recipes import recipe_in
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_a_picture_carries_the_finish_that_gives_its_colors(tmp_path: Path, jobs
     run(given, tmp_path, Drawn(), shared_palette=colors)
     palettes: set[str] = set()
     for job, entry in zip(given, entries(tmp_path), strict=True):
-        recipe, finish = request_in(tmp_path / entry["files"]["image"])
+        recipe, finish = recipe_in(tmp_path / entry["files"]["image"])
         assert recipe == job.recipe
         assert isinstance(finish.palette, Palette)
         assert len(finish.palette.colors) <= colors
@@ -158,6 +160,7 @@ def test_a_folder_of_version_0_1_goes_on_from_what_it_kept(tmp_path: Path, jobs:
             path = folder / entry["files"][kind]
             write_png(Image.fromarray(cells), path, {RECIPE: json.dumps(request)})
             entry["bytes"][kind] = path.stat().st_size
+            entry["sha256"][kind] = sha256(path)
         lines.append(json.dumps(entry) + "\n")
     (tmp_path / "old" / NAME).write_text("".join(lines))
     for colors in (4, None):

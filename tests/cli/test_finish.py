@@ -20,7 +20,8 @@ from punks.cli import main
 from punks.files.png import CELLS, RECIPE, read_texts, write_png
 from punks.request import to_json
 from tests.support.batches import facts, pictures
-from tests.support.drawn import Drawn, damaged, exact, request_in
+from tests.support.drawn import Drawn, damaged, exact
+from tests.support.recipes import recipe_in
 
 SEED = 4
 CHANGES: list[tuple[list[str], dict[str, Any]]] = [
@@ -68,7 +69,7 @@ def test_it_is_as_if_it_had_been_painted_with_that_finish(
     # twice is once, and there is a way back
     assert finish(f"once.{suffix}", *words, "-o", f"twice.{suffix}") == 0
     assert Path(f"twice.{suffix}").read_bytes() == Path(f"once.{suffix}").read_bytes()
-    assert request_in(Path(f"once.{suffix}"))[0] == RECIPE_OF_IT
+    assert recipe_in(Path(f"once.{suffix}"))[0] == RECIPE_OF_IT
     back = ["--background", "orange", "--eyes", "blue", "--palette", "auto", "--no-dither", "--size", "96"]
     if "colors" not in fields:  # their default cannot be said
         assert finish(f"once.{suffix}", *back, "-o", f"back.{suffix}") == 0
@@ -148,8 +149,8 @@ def test_a_bad_file_ends_no_other(painting: Painting, capsys: pytest.CaptureFixt
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "f.png"]
     said = capsys.readouterr().err
     for words in (
-        "punks: in/b.png: cannot be read as a PNG or WebP",
-        "punks: in/c.png: the recipe inside is not valid (unknown field 'sead'; did you mean seed?",
+        "punks: in/b.png: not a picture that can be read",
+        "punks: in/c.png: unknown field 'sead'; did you mean seed?",
         "punks: in/d.png: the data for finishing inside the picture is damaged",
         "punks: in/e.png: palette: 'prompt' is not allowed; there is no hex code",
         "punks: 2 written, 4 failed\n",
@@ -162,7 +163,7 @@ def test_one_palette_for_many_files(painting: Painting):
     for seed in (1, 2, 3):
         Painting(recipe=RECIPE_OF_IT.replace(seed=seed), image=damaged(seed)).finish().save(f"{seed}.png")
     assert finish("1.png", "2.png", "3.png", "--shared-palette", "--colors", 6, "-o", "out") == 0
-    palettes = {str(request_in(Path(f"out/{seed}.png"))[1].palette) for seed in (1, 2, 3)}
+    palettes = {str(recipe_in(Path(f"out/{seed}.png"))[1].palette) for seed in (1, 2, 3)}
     assert len(palettes) == 1
     assert palettes.pop().count("#") == 6
 

@@ -62,7 +62,7 @@ def test_failures_are_listed_and_the_rest_is_done(folder: Path, capsys: pytest.C
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png"]
     said = capsys.readouterr().err
     for word in (
-        "c.png: cannot be read as a PNG or WebP",
+        "c.png: not a picture that can be read",
         "d.png: 512x400 px is not square; crop it first",
         "e.png: no 24x24 grid found (confidence 0.",
         "punks: 2 written, 3 failed\n",
@@ -101,7 +101,7 @@ def test_an_output_that_is_neither_a_picture_nor_a_folder_is_refused(
     (folder / "file").touch()
     for name in ("out.jpg", "out.GIF", "file"):
         assert punks_snap(folder / "a.png", "-o", folder / name) == 2
-        assert "use a name that ends in .png or .webp, or a folder" in capsys.readouterr().err
+        assert "use a name that ends in .png, .webp, .svg, or a folder" in capsys.readouterr().err
     assert not (folder / "out.jpg").exists()
     assert punks_snap(folder / "a.png", "-o", folder / "v1.2") == 0
     assert (folder / "v1.2" / "a.png").is_file()

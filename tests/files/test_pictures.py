@@ -26,9 +26,11 @@ def test_transparency_is_kept_only_where_there_is_any() -> None:
     clear = picture().convert("RGBA")
     clear.putpixel((0, 0), (0, 0, 0, 0))
     assert plain(clear).mode == "RGBA"
-    indexed = picture().convert("P")
-    indexed.info["transparency"] = 3
-    assert plain(indexed).mode in {"RGB", "RGBA"}
+    for index, mode in ((1, "RGBA"), (2, "RGB")):  # of the palette, where no pixel has the last one
+        indexed = Image.new("P", (2, 2), 1)
+        indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+        indexed.info["transparency"] = index
+        assert plain(indexed).mode == mode
 
 
 def test_sixteen_bits_are_scaled() -> None:

@@ -15,7 +15,6 @@ from tests.support.servers import Fault, Site, lora, serving
 
 PERFECT = VARIANTS["sd15-perfect"]
 LORA = PERFECT.lora_file(7)
-LATER = Fault(status=503, headers={"Retry-After": "3600"})
 
 
 @pytest.fixture
@@ -53,56 +52,6 @@ def test_a_url_is_fetched_recorded_and_then_kept(site: Site, home: Path, monkeyp
     assert len(site.asked) == 1
 
 
-@pytest.mark.parametrize("ignore_range", [False, True])
-def test_a_dropped_connection_goes_on(site: Site, home: Path, ignore_range: bool) -> None:
-    site.files["/a"] = lora(1)
-    site.faults["/a"] = [Fault(cut=100_000), Fault(cut=200_000, ignore_range=ignore_range)]
-    get(f"{site.url}/a")
-    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
-    assert site.ranges("/a") == [None, "bytes=100000-", "bytes=200000-"]
-
-
-def test_a_file_that_changed_between_calls_starts_over(site: Site, home: Path) -> None:
-    site.files["/a"] = lora(1)
-    site.faults["/a"] = [Fault(cut=100_000), LATER]
-    with pytest.raises(WeightsError, match=r"HTTP 503.*goes on where it stopped"):
-        get(f"{site.url}/a")
-    assert (home / f"sd15/lora/{LORA}.part").stat().st_size == 100_000
-    site.files["/a"] = lora(2)
-    get(f"{site.url}/a")
-    assert site.ranges("/a")[-1] == "bytes=100000-"
-    assert (home / "sd15/lora" / LORA).read_bytes() == lora(2)
-
-
-def test_without_a_validator_nothing_is_glued(site: Site, home: Path) -> None:
-    site.files["/a"] = lora(1)
-    site.faults["/a"] = [Fault(cut=100_000, headers={"ETag": 'W/"1"'})]
-    get(f"{site.url}/a")
-    assert site.ranges("/a") == [None, None]
-    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
-
-
-def test_a_complete_partial_file_needs_no_byte(site: Site, home: Path) -> None:
-    site.files["/a"] = lora(1)
-    site.faults["/a"] = [Fault(cut=100_000), LATER]
-    with pytest.raises(WeightsError):
-        get(f"{site.url}/a")
-    (home / f"sd15/lora/{LORA}.part").write_bytes(lora(1))
-    get(f"{site.url}/a")
-    assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
-
-
-def test_a_busy_server_is_asked_again_but_not_for_long(site: Site, home: Path) -> None:
-    site.files["/a"] = lora(1)
-    site.faults["/a"] = [Fault(status=429, headers={"Retry-After": "1"}), Fault(status=500)]
-    said = get(f"{site.url}/a")
-    assert [line for line in said if "HTTP 429" in line]
-    (home / "sd15/lora" / LORA).unlink()
-    site.faults["/a"] = [LATER]
-    with pytest.raises(WeightsError, match="in 3600 s run the same command again"):
-        get(f"{site.url}/a")
-
-
 @pytest.mark.parametrize(
     ("body", "what"),
     [
@@ -126,7 +75,7 @@ def test_what_is_not_safetensors_is_refused(site: Site, home: Path, body: bytes,
 
 
 @pytest.mark.parametrize(
-    ("status", "what"), [(401, "needs a login"), (403, "login"), (404, "no such file"), (204, "204")]
+    ("status", "what"), [(401, "access denied.*login"), (403, "login"), (404, "no such file"), (204, "204")]
 )
 def test_a_refusal_says_what_it_is_and_no_secret(site: Site, home: Path, status: int, what: str) -> None:
     site.faults["/a"] = [Fault(status=status, headers={"Content-Length": "0"})]
@@ -146,19 +95,13 @@ def test_an_unreachable_server_shows_no_secret(home: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_disk_too_small_is_said_before_a_byte_comes(site: Site, home: Path) -> None:
-    site.faults["/a"] = [Fault(status=200, headers={"Content-Length": "9" * 16})]
-    with pytest.raises(WeightsError, match=r"needs 10\.0PB more, .* is free"):
-        get(f"{site.url}/a")
-
-
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        (None, "(?s)nowhere to fetch.*https://.*/some/path.*hf:OWNER/REPO"),
-        ("no/such/file", "no such file or folder.*\n.*https://"),
-        ("s3://bucket/file", "not one of http or https"),
-        ("https://user:pa/ss@host/x", "not one of http or https"),
+        (None, "(?s)no source given for the LoRA; pass --lora FILE\n.*https://.*/some/path.*hf:OWNER/REPO"),
+        ("no/such/file", "(?s)no such file or folder\n.*https://"),
+        ("s3://bucket/file", "must begin with http"),
+        ("https://user:pa/ss@host/x", "must begin with http"),
         ("hf:only-a-name", "is not hf:OWNER/REPO"),
     ],
 )
@@ -179,9 +122,9 @@ def test_a_folder_gives_the_epochs_it_has(home: Path, tmp_path: Path) -> None:
 def test_a_file_of_another_epoch_or_several_from_one_file_are_refused(home: Path, tmp_path: Path) -> None:
     last = tmp_path / PERFECT.lora_file(10)
     last.write_bytes(lora(1))
-    with pytest.raises(WeightsError, match="is epoch 10 of sd15-perfect, not epoch 7"):
+    with pytest.raises(WeightsError, match=r"is epoch 10 of sd15-perfect; .*-000007\.safetensors was asked for"):
         get(last)
-    with pytest.raises(WeightsError, match="is one file and several"):
+    with pytest.raises(WeightsError, match="is a single file, but several"):
         get(last, "all")
     with pytest.raises(RecipeError, match="epochs 1 to 10"):
         get(last, 11)
@@ -201,9 +144,9 @@ def test_a_damaged_file_is_fetched_again(site: Site, home: Path) -> None:
     site.files["/a"] = lora(1)
     get(f"{site.url}/a")
     (home / "sd15/lora" / LORA).write_bytes(lora(2))
-    with pytest.raises(WeightsError, match="nowhere to fetch"):
+    with pytest.raises(WeightsError, match="no source given"):
         get(None)
-    assert any("fetching it again" in line for line in get(f"{site.url}/a"))
+    assert any("checksum mismatch" in line for line in get(f"{site.url}/a"))
     assert (home / "sd15/lora" / LORA).read_bytes() == lora(1)
 
 
@@ -215,5 +158,5 @@ def test_a_file_put_there_by_hand_is_checked_and_recorded(home: Path) -> None:
 
 
 def test_embedded_weights_are_not_fetched() -> None:
-    with pytest.raises(WeightsError, match="part of the repository"):
+    with pytest.raises(WeightsError, match="comes with punks"):
         fetch([VARIANTS["demo"]], None, None, print)

@@ -7,13 +7,25 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from punks import Recipe
 from punks.errors import RecipeError
-from punks.painter.encoder import count_tokens, encode
+from punks.painter.encoder import count_tokens, embedding_length, encode, encode_text
+from punks.painter.model import Model, load_model
 
 
 @pytest.fixture(scope="module", params=["tiny", "tiny-xl"])
-def pipeline(request: pytest.FixtureRequest, tiny_weights: Path) -> Any:
-    return DiffusionPipeline.from_pretrained(tiny_weights / request.param, variant="fp16", dtype=torch.float32)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(name: str, tiny_weights: Path) -> Model:
+    return load_model(tiny_weights / name, torch.float32)
+
+
+def recipe(prompt: str, negative_prompt: str = "", guidance_scale: float = 7.5) -> Recipe:
+    given: dict[str, Any] = {"variant": "tiny", "template": False, "seed": 1}
+    return Recipe(prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance_scale, **given)
 
 
 def words(count: int) -> str:
@@ -23,24 +35,28 @@ def words(count: int) -> str:
 
 
 @pytest.mark.parametrize("count", [0, 1, 40, 75])
-@pytest.mark.parametrize("guided", [True, False])
-def test_short_prompts_equal_diffusers_bit_for_bit(pipeline: Any, count: int, guided: bool):
-    got = encode(pipeline, words(count), "blurry, smooth", guided=guided)
+def test_short_texts_equal_diffusers_bit_for_bit(model: Model, name: str, tiny_weights: Path, count: int):
+    stock = DiffusionPipeline.from_pretrained(tiny_weights / name, variant="fp16", dtype=torch.float32)
     with torch.inference_mode():
-        want = pipeline.encode_prompt(
-            prompt=words(count),
-            device="cpu",
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=guided,
-            negative_prompt="blurry, smooth",
+        want = stock.encode_prompt(
+            prompt=words(count), device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-    assert torch.equal(got.prompt, want[0])
-    assert got.prompt.shape[1] == 77
-    assert (got.negative is None) == (not guided)
-    if guided:
-        assert torch.equal(got.negative, want[1])
-    if len(want) == 4:
-        assert torch.equal(got.pooled, want[2])
+    embedding, pooled = encode_text(model, words(count), 77)
+    assert torch.equal(embedding, want[0])
+    assert embedding.shape[1] == 77
+    assert pooled is None if len(want) == 2 else torch.equal(pooled, want[2])
+
+
+@pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
+def test_a_batch_has_its_negative_prompts_first(model: Model, guidance_scale: float):
+    pair = [recipe(text, "blurry, smooth", guidance_scale) for text in ("lady", "red hair")]
+    texts = [*["blurry, smooth"] * (2 if guidance_scale > 1 else 0), "lady", "red hair"]
+    found = encode(model, pair)
+    apart = [encode_text(model, text, 77) for text in texts]
+    assert torch.equal(found.words, torch.cat([words for words, _ in apart]))
+    assert (found.pooled is None) == (model.text_encoder_2 is None)
+    if found.pooled is not None:
+        assert torch.equal(found.pooled, torch.cat([pooled for _, pooled in apart]))
 
 
 def stitched(tokenizer: Any, encoder: Any, text: str, *, xl: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,43 +79,36 @@ def stitched(tokenizer: Any, encoder: Any, text: str, *, xl: bool) -> tuple[torc
     return torch.stack(picked)[None], first_pooled
 
 
-@pytest.mark.parametrize("count", [76, 140, 149, 150, 151, 224, 225])
-def test_long_prompts_are_stitched_as_kohya_trained_them(pipeline: Any, count: int):
-    xl = hasattr(pipeline, "text_encoder_2")
-    negative = "blurry, smooth"
-    got = encode(pipeline, words(count), negative, guided=True)
-    for ours, pooled, text in ((got.prompt, got.pooled, words(count)), (got.negative, got.negative_pooled, negative)):
-        assert ours is not None
-        parts = [stitched(pipeline.tokenizer, pipeline.text_encoder, text, xl=xl)]
-        if xl:
-            parts.append(stitched(pipeline.tokenizer_2, pipeline.text_encoder_2, text, xl=True))
-            torch.testing.assert_close(pooled, parts[1][1])
-        torch.testing.assert_close(ours, torch.cat([part[0] for part in parts], dim=-1))
-        assert ours.shape[1] == 227
+@pytest.mark.parametrize("count", [0, 2, 76, 140, 149, 150, 151, 224, 225])
+def test_long_texts_are_stitched_as_kohya_trained_them(model: Model, count: int):
+    xl = model.text_encoder_2 is not None
+    embedding, pooled = encode_text(model, words(count), 227)
+    parts = [stitched(*pair, words(count), xl=xl) for pair in model.encoders]
+    torch.testing.assert_close(embedding, torch.cat([part for part, _ in parts], dim=-1))
+    assert embedding.shape[1] == 227
+    if xl:
+        torch.testing.assert_close(pooled, parts[1][1])
 
 
-def test_the_last_word_of_a_long_prompt_matters(pipeline: Any):
-    one = encode(pipeline, words(220) + " crown", "", guided=False)
-    other = encode(pipeline, words(220) + " eyes", "", guided=False)
-    assert not torch.equal(one.prompt, other.prompt)
+def test_the_last_word_of_a_long_prompt_matters(model: Model):
+    texts = [words(220) + " crown", words(220) + " eyes"]
+    one, other = (encode_text(model, text, 227)[0] for text in texts)
+    assert not torch.equal(one, other)
 
 
-def test_a_long_negative_prompt_makes_both_long(pipeline: Any):
-    got = encode(pipeline, "lady", words(80), guided=True)
-    assert got.negative is not None
-    assert got.prompt.shape == got.negative.shape
-    assert got.prompt.shape[1] == 227
+def test_a_long_negative_prompt_makes_both_long(model: Model):
+    assert encode(model, [recipe("lady", words(80))]).words.shape[:2] == (2, 227)
 
 
 @pytest.mark.parametrize(("prompt", "negative", "field"), [(226, 1, "prompt"), (1, 300, "negative_prompt")])
-def test_past_225_tokens_is_an_error_that_counts_them(pipeline: Any, prompt: int, negative: int, field: str):
+def test_past_225_tokens_is_an_error_that_counts_them(model: Model, prompt: int, negative: int, field: str):
     with pytest.raises(RecipeError, match=rf"^{field}: '{max(prompt, negative)} tokens' .* at most 225"):
-        encode(pipeline, words(prompt), words(negative), guided=True)
+        embedding_length(model, recipe(words(prompt), words(negative)))
 
 
-def test_the_negative_prompt_is_not_counted_without_guidance(pipeline: Any):
-    assert encode(pipeline, "lady", words(300), guided=False).prompt.shape[1] == 77
+def test_the_negative_prompt_is_not_counted_without_guidance(model: Model):
+    assert embedding_length(model, recipe("lady", words(300), 1.0)) == 77
 
 
-def test_words_are_tokens(pipeline: Any):
-    assert [count_tokens(pipeline, words(n)) for n in (0, 75, 225)] == [0, 75, 225]
+def test_words_are_tokens(model: Model):
+    assert [count_tokens(model, words(n)) for n in (0, 75, 225)] == [0, 75, 225]

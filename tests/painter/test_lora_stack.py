@@ -13,6 +13,8 @@ from punks.lora.file import read_header
 from punks.painter.lora import LoraStack
 from tests.support.lora_files import ACCELERATED, EPOCH_7, PERFECT, factors, load, paths, weights
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
 
 @pytest.fixture(params=["tiny", "tiny-xl"])
 def base(request: pytest.FixtureRequest, tiny_weights: Path) -> tuple[Any, Path]:
@@ -21,9 +23,12 @@ def base(request: pytest.FixtureRequest, tiny_weights: Path) -> tuple[Any, Path]
     return load(tiny_weights, name), tiny_weights / name / "lora" / f"{name.replace('-', '_')}-000001.safetensors"
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_a_stack_is_the_sum_rounded_once(dtype: torch.dtype, base: tuple[Any, Path], tmp_path: Path):
-    pipeline, path = base[0].to(dtype), base[1]
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [("cpu", torch.float32), ("cpu", torch.float16), pytest.param("cuda", torch.float16, marks=needs_cuda)],
+)
+def test_a_stack_is_the_sum_rounded_once(device: str, dtype: torch.dtype, base: tuple[Any, Path], tmp_path: Path):
+    pipeline, path = base[0].to(device, dtype), base[1]
     fast, other = tmp_path / "fast.safetensors", path.with_name(path.name.replace("-000001", ""))
     xl = hasattr(pipeline, "text_encoder_2")
     modules = {name: shape for name, shape in paths(pipeline).items() if ACCELERATED.fullmatch(name)}
@@ -31,7 +36,7 @@ def test_a_stack_is_the_sum_rounded_once(dtype: torch.dtype, base: tuple[Any, Pa
     stack, before = LoraStack(pipeline), weights(pipeline)
     loras = [(path, 0.8), (fast, 1.0), (other, -0.3), (path, 0.1)]
     stack.fuse(loras)
-    want = {name: weight.double() for name, weight in before.items()}
+    want = {name: weight.cpu().double() for name, weight in before.items()}
     for file, scale in loras:
         tensors, header = load_file(file), read_header(file)
         for name, (down, up) in header.factors.items():
@@ -42,7 +47,7 @@ def test_a_stack_is_the_sum_rounded_once(dtype: torch.dtype, base: tuple[Any, Pa
     # half a step of float16, and what float32 loses in the sum
     error = {torch.float32: 0, torch.float16: 2**-11}[dtype]
     for name, weight in weights(pipeline).items():
-        torch.testing.assert_close(weight.double(), want[name], rtol=error + 1e-6, atol=2e-6)
+        torch.testing.assert_close(weight.cpu().double(), want[name], rtol=error + 1e-6, atol=2e-6)
     fused = weights(pipeline)
     stack.fuse([(other, 1.0)])
     stack.fuse(loras)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,35 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from punks import Recipe, Studio, variants
-from punks.errors import DeviceError, RecipeError, WeightsError
-from punks.generate import Punk
+from punks import Recipe, variants
+from punks.errors import DeviceError, WeightsError
+from punks.generate import Pipeline
 from punks.painter.device import choose_device
-from punks.painter.painter import Painter
+from punks.painter.painter import OnStep, Painter
+from punks.painter.warm import WarmBases
 from punks.prompts import complete
 from punks.recipe import SCHEDULERS
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio()
+def bases() -> Iterator[WarmBases]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUNKS_DEVICE", "cpu")
+        yield WarmBases()
 
 
 def recipe(**fields: Any) -> Recipe:
     return Recipe(**({"prompt": "lady, red hair", "variant": "tiny", "seed": 1, "num_inference_steps": 2} | fields))
 
 
-def pixels(punk: Punk) -> bytes:
-    return punk.painting.tobytes()
+def painted(bases: WarmBases, asked: Recipe, on_step: OnStep | None = None) -> bytes:
+    ((image, _),) = bases.paint([asked], on_step)
+    return image.tobytes()
+
+
+def together(painter: Painter, *recipes: Recipe) -> list[Image.Image]:
+    """The paintings of one batch."""
+    return [image for image, _ in painter.paint(recipes)]
 
 
 def same_but_for_rounding(one: Image.Image, other: Image.Image) -> bool:
@@ -41,7 +51,7 @@ def same_but_for_rounding(one: Image.Image, other: Image.Image) -> bool:
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
 @pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
 def test_scale_0_is_the_bare_base_of_diffusers_bit_for_bit(
-    studio: Studio, tiny_weights: Path, variant: str, guidance_scale: float
+    bases: WarmBases, tiny_weights: Path, variant: str, guidance_scale: float
 ):
     asked = recipe(variant=variant, lora_scale=0.0, guidance_scale=guidance_scale)
     stock = DiffusionPipeline.from_pretrained(tiny_weights / variant, variant="fp16", dtype=torch.float32)
@@ -56,120 +66,104 @@ def test_scale_0_is_the_bare_base_of_diffusers_bit_for_bit(
         height=192,
         width=192,
     ).images[0]
-    studio.generate(asked.replace(lora_scale=1.0))
-    got = studio.generate(asked)
-    assert pixels(got) == want.tobytes()
-    assert got.painting.size == (192, 192)
+    painted(bases, asked.replace(lora_scale=1.0))
+    ((got, _),) = bases.paint([asked])
+    assert got.tobytes() == want.tobytes()
+    assert got.size == (192, 192)
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
-def test_scale_and_epoch_act_and_come_back_bit_for_bit(studio: Studio, variant: str):
-    first = pixels(studio.generate(recipe(variant=variant)))
+def test_scale_and_epoch_act_and_come_back_bit_for_bit(bases: WarmBases, variant: str):
+    first = painted(bases, recipe(variant=variant))
     others = [{"lora_scale": 0.5}, {"epoch": 2}, {"lora_scale": 0.0}, {"epoch": 2, "lora_scale": 2.0}]
-    changed = {pixels(studio.generate(recipe(variant=variant, **fields))) for fields in others}
+    changed = {painted(bases, recipe(variant=variant, **fields)) for fields in others}
     assert len(changed | {first}) == len(others) + 1
-    assert pixels(studio.generate(recipe(variant=variant))) == first
+    assert painted(bases, recipe(variant=variant)) == first
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
 @pytest.mark.parametrize("scheduler", ["default", "euler_a"])
-def test_a_batch_of_four_equals_four_singles(studio: Studio, variant: str, scheduler: str):
+def test_a_batch_of_four_equals_four_singles(bases: WarmBases, variant: str, scheduler: str):
     four = recipe(variant=variant, scheduler=scheduler).outputs(4)
-    painter = studio.painter(variant)
-    prompts = [complete(one.prompt) for one in four]
-    together = list(painter.paint(four, prompts).images)
-    for one, prompt, image in zip(four, prompts, together, strict=True):
-        alone = next(iter(painter.paint([one], [prompt]).images))
-        assert same_but_for_rounding(image, alone)
-    assert len({image.tobytes() for image in together}) == 4
+    painter = bases.painter(variants.variant(variant))
+    images = together(painter, *four)
+    for one, image in zip(four, images, strict=True):
+        assert same_but_for_rounding(image, *together(painter, one))
+    assert len({image.tobytes() for image in images}) == 4
 
 
-def test_pictures_of_a_request_equal_those_painted_alone(studio: Studio):
-    for punk in studio.generate_all(recipe(seed=41).outputs(3)):
-        alone = Studio().generate(recipe(seed=punk.recipe.seed))
-        assert pixels(alone) == pixels(punk)
-        assert (alone.art.cells == punk.art.cells).all()
+def test_pictures_of_a_request_equal_those_painted_alone(bases: WarmBases):
+    three = recipe(seed=41).outputs(3)
+    for one, (image, _) in zip(three, bases.paint(three), strict=True):
+        assert painted(WarmBases(), one) == image.tobytes()
 
 
-def test_prompts_of_many_lengths_go_together(studio: Studio):
-    prompts = ["lady", " ".join(["lady"] * 120), "lad", "red hair"]
-    punks = list(studio.generate_all([recipe(prompt=prompt) for prompt in prompts]))
-    assert [punk.recipe.prompt for punk in punks] == prompts
-    for punk in punks:
-        assert pixels(punk) == pixels(studio.generate(punk.recipe))
+def test_prompts_of_many_lengths_go_together(bases: WarmBases):
+    recipes = [recipe(prompt=prompt) for prompt in ("lady", " ".join(["lady"] * 120), "lad", "red hair")]
+    images = [image.tobytes() for image, _ in bases.paint(recipes)]
+    assert images == [painted(bases, one) for one in recipes]
+    assert len(set(images)) == 4
 
 
-def test_prompts_of_a_batch_may_differ_nothing_else(studio: Studio):
-    painter = studio.painter("tiny")
-    pair = list(painter.paint([recipe(), recipe(seed=2)], ["lady", "lad"]).images)
-    assert same_but_for_rounding(pair[1], next(iter(painter.paint([recipe(seed=2)], ["lad"]).images)))
+def test_prompts_of_a_batch_may_differ_nothing_else(bases: WarmBases):
+    painter = bases.painter(variants.variant("tiny"))
+    lad = recipe(prompt="lad", seed=2)
+    assert same_but_for_rounding(together(painter, recipe(), lad)[1], *together(painter, lad))
     with pytest.raises(ValueError, match="may differ in prompt, traits, seed, "):
-        painter.paint([recipe(), recipe(guidance_scale=3.0)], ["lady", "lady"])
+        painter.paint([recipe(), recipe(guidance_scale=3.0)])
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("steps", [1, 2, 60])
-def test_every_scheduler_paints_and_counts_its_steps(studio: Studio, scheduler: str, steps: int):
+def test_every_scheduler_paints_and_counts_its_steps(bases: WarmBases, scheduler: str, steps: int):
     counted: list[tuple[int, int]] = []
     asked = recipe(scheduler=scheduler, num_inference_steps=steps, guidance_scale=1.0)
-    studio.generate(asked, lambda step, total: counted.append((step, total)))
+    painted(bases, asked, lambda step, total: counted.append((step, total)))
     assert counted == [(i + 1, steps) for i in range(steps)]
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_paints_the_same_again(studio: Studio, scheduler: str):
+def test_every_scheduler_paints_the_same_again(bases: WarmBases, scheduler: str):
     asked = recipe(scheduler=scheduler, num_inference_steps=3)
-    assert pixels(studio.generate(asked)) == pixels(studio.generate(asked))
+    assert painted(bases, asked) == painted(bases, asked)
 
 
-def test_schedulers_differ(studio: Studio):
-    paintings = {pixels(studio.generate(recipe(scheduler=name, num_inference_steps=5))) for name in SCHEDULERS}
+def test_schedulers_differ(bases: WarmBases):
+    paintings = {painted(bases, recipe(scheduler=name, num_inference_steps=5)) for name in SCHEDULERS}
     assert len(paintings) == len(SCHEDULERS) - 1  # the default is one of them: PNDM here
 
 
-def test_guidance_1_skips_the_second_pass(studio: Studio):
+def test_guidance_1_skips_the_second_pass(bases: WarmBases):
     rows: list[int] = []
-    unet = studio.painter("tiny")._pipeline.unet
+    unet = bases.painter(variants.variant("tiny")).model.unet
     hook = unet.register_forward_pre_hook(lambda _module, args: rows.append(len(args[0])))
     try:
-        studio.generate(recipe(guidance_scale=7.5))
-        studio.generate(recipe(guidance_scale=1.0))
+        painted(bases, recipe(guidance_scale=7.5))
+        painted(bases, recipe(guidance_scale=1.0))
     finally:
         hook.remove()
     assert rows == [2, 2, 2, 1, 1, 1]  # PNDM takes one step more than asked
 
 
-def test_a_scheduler_that_cannot_sample_the_base_is_refused():
-    painter = Painter(variants.variant("tiny"))
-    painter._scheduler.register_to_config(rescale_betas_zero_snr=True, prediction_type="v_prediction")
-    with pytest.raises(RecipeError, match="scheduler: 'pndm' is not allowed"):
-        painter.paint([recipe(scheduler="pndm")], ["lady"])
-    painter.paint([recipe(scheduler="ddim")], ["lady"])
-
-
-def test_bases_are_loaded_once(studio: Studio):
-    assert studio.painter("tiny") is studio.painter("tiny")
-
-
-def test_failed_runs_are_served_with_their_verdict(studio: Studio, caplog: pytest.LogCaptureFixture):
-    studio.generate(recipe(variant="tiny-xl"))
+def test_failed_runs_are_served_with_their_verdict(caplog: pytest.LogCaptureFixture):
+    next(Pipeline().paint([recipe(variant="tiny-xl")]))
     assert "variant tiny-xl is a failed training run: a random model" in caplog.text
     caplog.clear()
-    studio.generate(recipe())
+    next(Pipeline().paint([recipe()]))
     assert not caplog.text
 
 
-def test_missing_weights_name_the_file_and_the_command(studio: Studio, tiny_weights: Path):
+def test_missing_weights_name_the_file_and_the_command(tiny_weights: Path):
     with pytest.raises(WeightsError) as caught:
-        studio.generate(Recipe(prompt="lady", variant="sd15-perfect"))
+        next(Pipeline().paint([Recipe(prompt="lady", variant="sd15-perfect")]))
     assert str(tiny_weights / "sd15/model_index.json") in str(caught.value)
     assert "script/download-weights sd15-perfect" in str(caught.value)
 
 
-def test_a_missing_epoch_names_those_that_are_there(studio: Studio, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_epoch_names_those_that_are_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(variants.VARIANTS, "tiny", dataclasses.replace(variants.variant("tiny"), epochs=3))
     with pytest.raises(WeightsError, match=r"tiny-000002\.safetensors is missing; .* tiny --epoch 2`; .* here: 1, 3$"):
-        studio.generate(recipe(epoch=2))
+        next(Pipeline().paint([recipe(epoch=2)]))
 
 
 def test_a_damaged_base_is_a_weights_error(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -178,13 +172,13 @@ def test_a_damaged_base_is_a_weights_error(tiny_weights: Path, tmp_path: Path, m
     file = tmp_path / "tiny/unet/diffusion_pytorch_model.fp16.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="cannot be loaded"):
-        Studio().generate(recipe())
+        next(Pipeline().paint([recipe()]))
     file.unlink()
     with pytest.raises(WeightsError, match=r"diffusion_pytorch_model\.fp16\.safetensors is missing"):
-        Studio().generate(recipe())
+        next(Pipeline().paint([recipe()]))
     (tmp_path / "tiny/model_index.json").write_text("{")
     with pytest.raises(WeightsError, match=r"model_index\.json cannot be read"):
-        Studio().generate(recipe())
+        next(Pipeline().paint([recipe()]))
 
 
 @pytest.mark.parametrize("asked", ["gpu", "cuda:x", "cpu:0", "mps:1"])

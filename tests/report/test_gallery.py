@@ -17,13 +17,13 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from bench.batch_folder import write_folder
 from punks.batch.manifest import entries
 from punks.errors import BatchError, ImageError
-from punks.recipe import Recipe
 from punks.report import gallery
 from punks.report.gallery import write_gallery
+from punks.request import divide, from_json
 from tests.support.browser import CHROMIUM, chromium
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-WARNING = "eyes: no two were found for sure that could become <blue>; they stay as painted"
+WARNING = "eyes: the palette has no <blue> for eyes; left as painted"
 NASTY = """</script><img src=x onerror="document.title='owned'"> & "quotes" ' \u2028 {{title}} <!-- <script>"""
 
 
@@ -257,7 +257,7 @@ def test_recipe_command_and_colours_are_copied(page: Page, folder: Path) -> None
     entry = rows(folder)[1]
     page.get_by_role("button", name="Copy recipe").click()
     expect(page.locator("#said")).to_have_text("Copied: the recipe")
-    assert Recipe.from_json(clipboard(page)) == Recipe.from_dict(entry["recipe"])
+    assert from_json(clipboard(page)) == divide(entry["recipe"])
     assert list(json.loads(clipboard(page))) == list(entry["recipe"])
     page.get_by_role("button", name="Copy command").click()
     expect(page.locator("#said")).to_have_text("Copied: punks generate --recipe images/000002.png")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import signal
 import threading
@@ -126,6 +127,41 @@ def test_files_live_until_the_next_prediction_only(service: Cog):
     service.predict(image=data_uri(Image.new("RGB", (9, 9))), palette="#12")
     service.output()
     assert len(files()) == 2
+
+
+def test_a_folder_that_something_removed_is_made_anew(service: Cog):
+    image = data_uri(Image.new("RGB", (9, 9)))
+    usual = [service.output(), service.output(image=image, prompt_strength=1.0)]
+    for inputs, expected in zip(({}, {"image": image, "prompt_strength": 1.0}), usual, strict=True):
+        shutil.rmtree(service.temporary)
+        assert service.output(**inputs) == expected
+    assert service.health() == "READY"
+
+
+def test_a_folder_that_cannot_be_made_is_said_without_its_path_and_seen_by_the_health_check(service: Cog):
+    shutil.rmtree(service.temporary)
+    service.temporary.write_text("in the way")
+    answer = service.predict()
+    assert answer["status"] == "failed"
+    assert answer["error"].endswith(
+        "PunkError: something went wrong on the server, and its log says what; the request may be right"
+    )
+    until(lambda: str(service.temporary) in service.log)
+    assert service.health() == "READY"
+    service.temporary.unlink()
+    assert service.predict()["status"] == "succeeded"
+
+
+def test_answers_over_6_mib_do_not_stay_in_cogs_folder(service: Cog):
+    """Cog writes them into /tmp/coglet, for all to read, and leaves them there."""
+    body = {"id": "large", "input": QUICK | {"num_outputs": 8, "return_painting": True}}
+    assert service.ask("POST", "/predictions", json=body).json()["status"] == "succeeded"
+    (left,) = Path("/tmp/coglet/predictions/large/outputs").iterdir()
+    assert left.stat().st_size > 6 * 2**20
+    os.utime(left, (0, 0))  # those that are just being read are left alone
+    service.output()
+    assert not left.exists()
+    shutil.rmtree("/tmp/coglet/predictions/large")
 
 
 def test_bodies_that_are_no_request(service: Cog):

@@ -17,7 +17,6 @@ from punks.errors import ImageError, RecipeError
 from punks.finish import Finish
 from punks.snap import Cells, PixelArt, finish_cells, restore, shared_palette, snap
 from punks.snap.color import ciede2000, lab, nearest
-from punks.snap.grouping import faint
 from punks.vocabulary import COLORS
 
 # Pairs 1-34 of Sharma, Wu, Dalal (2005), table 1: L1 a1 b1 L2 a2 b2 dE00.
@@ -95,8 +94,7 @@ def test_ciede2000_is_the_published_one() -> None:
 @QUICK
 @given(cells=ARTS, size=st.integers(256, 2048))
 def test_exact_art_is_itself_at_any_size(cells: np.ndarray, size: int) -> None:
-    art = snap(Image.fromarray(cells).convert("RGB")) if size == 24 else snap(art_of(cells).enlarge(size))
-    assert np.array_equal(art.cells, cells)
+    assert np.array_equal(snap(art_of(cells).enlarge(size)).cells, cells)
 
 
 def art_of(cells: np.ndarray) -> PixelArt:
@@ -371,13 +369,3 @@ def test_no_warnings_from_black_or_flat() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert snap(Image.new("RGB", (512, 512))).hexes == ["#000000"]
-
-
-def test_the_rest_of_a_group_that_is_half_background_is_background_too():
-    means = np.array([[13, 133, 131]] * 10 + [[18, 147, 141]] * 4, np.float32)
-    owner = np.array([0] * 10 + [1] * 4)
-    beside, inside = np.ones((2, 14), bool)
-    inside[12:] = False
-    assert faint(means, owner, 0, inside, beside, 1.0)[12:].all()
-    inside[10:] = False  # four cells of a colour are a detail
-    assert not faint(means, owner, 0, inside, beside, 1.0)[10:].any()

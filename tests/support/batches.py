@@ -10,14 +10,17 @@ from typing import Any
 
 from punks.batch.folder import KINDS
 from punks.batch.manifest import NAME, entries
+from tests.support import ROOT
 
 TINY = Path(__file__).parent / "tiny_punks.py"
 PATIENCE = 120
 
 
-def start(*args: object, weights: Path, **options: Any) -> "subprocess.Popen[str]":
+def start(*args: object, weights: Path, device: str = "cpu", **options: Any) -> "subprocess.Popen[str]":
+    """`punks batch` without waiting for it; the last argument is the folder. Nothing paints on the device `none`."""
     command = [sys.executable, TINY, "batch", *args[:-1], "-o", args[-1], "--variant", "tiny", "--size", "48"]
-    environment = {**os.environ, "PUNKS_WEIGHTS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, "PUNKS_WEIGHTS": str(weights), "PUNKS_DEVICE": device}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [str(part) for part in command],
         env=environment,

@@ -20,7 +20,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from bench.random_models import build, write_lora
-from punks.service.server import free_port, health, server, wait
+from punks.service.server import free_port, server
 from punks.variants import VARIANTS
 
 PATIENCE = 120
@@ -128,6 +128,24 @@ def start(
         httpx2.Client(base_url=url, timeout=PATIENCE) as http,
     ):
         yield Cog(process, http, folder, wait(process, url))
+
+
+def health(url: str) -> dict[str, Any]:
+    """The answer of `/health-check`; empty while nothing listens."""
+    try:
+        return httpx2.get(f"{url}/health-check", timeout=PATIENCE, trust_env=False).json()
+    except httpx2.TransportError:
+        return {}
+
+
+def wait(process: subprocess.Popen[bytes], url: str) -> dict[str, Any]:
+    """The health when setup has ended, well or badly; empty if the server ended instead."""
+    while process.poll() is None:
+        state = health(url)
+        if state.get("status", "STARTING") not in ("STARTING", "UNKNOWN"):
+            return state
+        time.sleep(0.1)
+    return {}
 
 
 def until(condition: Callable[[], Any]) -> Any:

@@ -11,12 +11,8 @@ from bench.pixels_damage import damage
 from punks.batch.jobs import Job
 from punks.batch.manifest import Entry
 from punks.batch.places.worker import Outcome, recipe_of
-from punks.files.png import RECIPE, read_texts
-from punks.finish import Finish
 from punks.generate import Painting
-from punks.recipe import Recipe
 from punks.report.sheet import read_pixels
-from punks.request import from_json
 from punks.snap.art import Bytes
 from training.portraits import draw, sample
 
@@ -62,11 +58,6 @@ class Drawn:
 
     def close(self) -> None:
         pass
-
-
-def request_in(path: Path) -> tuple[Recipe, Finish]:
-    """The recipe and the finish inside a picture."""
-    return from_json(read_texts(path)[RECIPE])
 
 
 def cells_of(folder: Path, entry: Entry) -> Bytes:

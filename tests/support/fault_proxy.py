@@ -1,12 +1,15 @@
-"""Servers in front of a real Cog server: one that spoils answers by turns, and one that speaks Replicate's HTTP API."""
+"""Servers in front of a real Cog server: one spoils answers, one hastens paintings, one speaks Replicate's HTTP API."""
 
+import base64
+import hmac
 import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -14,6 +17,26 @@ import httpx2
 from tests.support.cog_server import file_bytes
 
 PACE = 0.7  # seconds
+SECRET = f"whsec_{base64.b64encode(b'only for tests').decode()}"
+_NOW = "2026-11-30T12:00:00.000Z"
+_MODEL: dict[str, Any] = {
+    **dict.fromkeys(("description", "github_url", "paper_url", "license_url", "cover_image_url", "default_example")),
+    "url": "https://replicate.com/owner/punks",
+    "owner": "owner",
+    "name": "punks",
+    "visibility": "public",
+    "run_count": 0,
+    "latest_version": {"id": "1" * 64, "created_at": _NOW, "cog_version": "", "openapi_schema": {}},
+}
+
+
+def signed(body: str) -> dict[str, str]:
+    """The headers of a webhook, https://replicate.com/docs/topics/webhooks/verify-webhook."""
+    now = str(int(time.time()))
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"msg_1.{now}.{body}".encode(), "sha256")
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return {"webhook-id": "msg_1", "webhook-timestamp": now, "webhook-signature": signature}
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -67,14 +90,54 @@ class Proxy(BaseHTTPRequestHandler):
         pass
 
 
+class Hastened(BaseHTTPRequestHandler):
+    """Hands requests on to the Cog server at `target` with `hurry` added to the inputs; keeps those in `inputs`.
+
+    The first prediction is refused with a 409; without a target all are, and the health is `health`.
+    """
+
+    target: str
+    inputs: list[dict[str, Any]]
+    hurry: dict[str, Any]
+    health: str = "BUSY"
+
+    def do_GET(self) -> None:
+        assert self.path == "/health-check"
+        self._send(200, json.dumps({"status": self.health}, separators=(",", ":")).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.inputs.append(dict(body["input"]))
+        if len(self.inputs) == 1 or not self.target:
+            return self._send(409, b'{"error": "At capacity - all prediction slots busy", "status": "failed"}')
+        body["input"] |= self.hurry
+        while (answer := httpx2.post(self.target + self.path, json=body, timeout=120)).status_code == 409:
+            time.sleep(0.05)
+        return self._send(answer.status_code, answer.content)
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
 class Replicate(BaseHTTPRequestHandler):
-    """One model, `owner/punks`, painted by the Cog server at `target`; pictures are files at addresses of their own."""
+    """One model, `owner/punks`, painted by the Cog server at `target`; pictures are files at addresses of their own.
+
+    `hurry` is added to the inputs; a finished prediction is posted to its webhook, signed with SECRET as on Replicate.
+    """
 
     protocol_version = "HTTP/1.1"
     target: str
     token: str
     predictions: dict[str, dict[str, Any]]
     files: dict[str, bytes]
+    hurry: Mapping[str, Any] = MappingProxyType({})
 
     def do_GET(self) -> None:
         if self.path.startswith("/files/"):
@@ -82,21 +145,33 @@ class Replicate(BaseHTTPRequestHandler):
             found = self.files.get(self.path)
             return self._send(200 if found else 404, found or b"")
         if self.path == "/v1/models/owner/punks":
-            return self._json(200, {"latest_version": {"id": "1" * 64}})
+            return self._json(200, _MODEL)
         found = self.predictions.get(self.path.rpartition("/")[2])
         return self._json(200, found) if found else self._json(404, {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert (self.path, body["version"]) == ("/v1/predictions", "1" * 64)
-        prediction = {"id": secrets.token_hex(8), "status": "starting"}
-        self.predictions[prediction["id"]] = prediction
-        threading.Thread(target=self._paint, args=(prediction, body["input"], f"http://{self.headers['Host']}")).start()
+        host, name = f"http://{self.headers['Host']}", secrets.token_hex(8)
+        prediction = {
+            **dict.fromkeys(("output", "error", "metrics", "started_at", "completed_at")),
+            "id": name,
+            "status": "starting",
+            "model": "owner/punks",
+            "version": "1" * 64,
+            "logs": "",
+            "input": body["input"],
+            "created_at": _NOW,
+            "urls": {"get": f"{host}/v1/predictions/{name}"},
+        }
+        self.predictions[name] = prediction
+        threading.Thread(target=self._paint, args=(prediction, host, body.get("webhook"))).start()
         return self._json(201, prediction)
 
-    def _paint(self, prediction: dict[str, Any], inputs: dict[str, Any], host: str) -> None:
+    def _paint(self, prediction: dict[str, Any], host: str, webhook: str | None) -> None:
         url = f"{self.target}/predictions/{prediction['id']}"
-        while (answer := httpx2.put(url, json={"input": inputs}, timeout=120)).status_code == 409:
+        body = {"input": {**prediction["input"], **self.hurry}}
+        while (answer := httpx2.put(url, json=body, timeout=120)).status_code == 409:
             time.sleep(0.05)
         output = answer.json().get("output") or {}
         for kind in ("images", "pixels"):
@@ -105,6 +180,8 @@ class Replicate(BaseHTTPRequestHandler):
                 self.files[path] = file_bytes(uri)
                 output[kind][i] = host + path
         prediction.update(answer.json(), output=output)
+        if webhook:
+            httpx2.post(webhook, content=json.dumps(prediction), headers=signed(json.dumps(prediction)))
 
     def _json(self, status: int, value: object) -> None:
         accepted = self.headers["Authorization"] == f"Bearer {self.token}"

@@ -36,7 +36,9 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     ignore_range: bool = False
+    ignore_if_range: bool = False
     pace: float = 0
+    more: int = 0  # bytes after the end, of a length that is not given
 
 
 class Site:
@@ -48,6 +50,7 @@ class Site:
         self.redirects: dict[str, str] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.token: str | None = None
+        self.sent = 0
         site = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -89,24 +92,28 @@ class Site:
             status, headers, body = 302, {"Location": self.redirects[path]}, b""
         wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
         unchanged = request.headers.get("If-Range", headers.get("ETag")) == headers.get("ETag")
-        if wanted and unchanged and not status and not fault.ignore_range:
+        if wanted and (unchanged or fault.ignore_if_range) and not status and not fault.ignore_range:
             start, status = int(wanted[1]), 206
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            headers.setdefault("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             if start >= len(body):
                 status, headers["Content-Range"] = 416, f"bytes */{len(body)}"
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             status, body, start = 401, b"no", 0
         request.send_response(status or (200 if path in self.files else 404))
-        for name, value in {"Content-Length": str(len(body) - start), **headers}.items():
+        length = {} if fault.more else {"Content-Length": str(len(body) - start)}
+        for name, value in {**length, **headers}.items():
             request.send_header(name, value)
         request.end_headers()
-        for at in range(start, fault.cut or len(body), 10_000):
+        end = fault.cut or len(body) + fault.more
+        for at in range(start, end, 10_000):
+            piece = body[at : min(at + 10_000, end)] or bytes(10_000)
             try:
-                request.wfile.write(body[at : min(at + 10_000, fault.cut or len(body))])
+                request.wfile.write(piece)
             except OSError:
                 break
+            self.sent += len(piece)
             time.sleep(fault.pace)
-        request.close_connection = fault.cut is not None or "Content-Length" in fault.headers
+        request.close_connection = fault.cut is not None or fault.more > 0 or "Content-Length" in fault.headers
 
     def ranges(self, path: str) -> list[str | None]:
         return [headers.get("range") for asked, headers in self.asked if asked == path]

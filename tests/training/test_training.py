@@ -135,7 +135,8 @@ def test_a_lora_by_hand_has_the_gradients_of_autograd() -> None:
 
 
 def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenizer_folder: Path) -> None:
-    from punks.painter.encoder import encode
+    from punks.painter.encoder import encode_text
+    from punks.painter.model import Model
 
     tokenizer = models.write_tokenizer(tokenizer_folder)
     model = Denoiser(TINY, CPU, torch.float32)
@@ -143,15 +144,11 @@ def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenize
     ids = dataset.chunks(tokenizer, [text])
     assert ids.shape == (1, 3, 77)
 
-    class Pipeline:
-        text_encoder, device = model.text, CPU
-
-    pipeline = Pipeline()
-    pipeline.tokenizer = tokenizer
+    served = Model(unet=None, vae=None, scheduler=None, tokenizer=tokenizer, text_encoder=model.text)
     with torch.inference_mode():
-        embeddings = encode(pipeline, text, NEGATIVE, guided=True)
-        torch.testing.assert_close(model.encode(ids), embeddings.prompt)
-        torch.testing.assert_close(model.encode(dataset.chunks(tokenizer, [NEGATIVE])), embeddings.negative)
+        torch.testing.assert_close(model.encode(ids), encode_text(served, text, 227)[0])
+        negative = model.encode(dataset.chunks(tokenizer, [NEGATIVE]))
+        torch.testing.assert_close(negative, encode_text(served, NEGATIVE, 227)[0])
 
 
 def test_crisp_pictures_have_the_grid_and_soft_ones_do_not() -> None:

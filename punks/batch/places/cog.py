@@ -8,6 +8,7 @@ import json
 import math
 import mimetypes
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import httpx2
@@ -33,13 +34,15 @@ def at_urls(urls: Sequence[str], *, paintings: bool = False) -> Servers:
         servers = [Cog(url, paintings=paintings) for url in urls]
     except httpx2.InvalidURL as error:
         raise RecipeError("on", ",".join(map(shown, urls)), f"not an address ({error})") from error
-    absent = [server for server in servers if not server.there()]
-    if len(absent) == len(servers):
+    with ExitStack() as stack:
         for server in servers:
-            server.close()
-        raise BatchError(f"{', '.join(map(shown, urls))}: no server answers there; start one with `punks serve`")
-    for server in absent:
-        log.warning("%s: no server answers there yet", server.name)
+            stack.callback(server.close)
+        absent = [server for server in servers if not server.there()]
+        if len(absent) == len(servers):
+            raise BatchError(f"{', '.join(map(shown, urls))}: no server answers there; start one with `punks serve`")
+        for server in absent:
+            log.warning("%s: no server answers there yet", server.name)
+        stack.pop_all()
     return Servers(servers, paintings=paintings)
 
 

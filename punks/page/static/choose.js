@@ -1,144 +1,191 @@
 // The form: traits as chips, the prompt they make, the settings, and what is sent to be painted.
-import { chips, element, get, post } from "./api.js";
+import { $, element, get, post, say } from "./api.js";
+import { Chips } from "./chips.js";
+import { sketch } from "./sketch.js";
 
-const $ = (id) => document.getElementById(id);
-const SETTINGS = ["lora_scale", "num_inference_steps", "guidance_scale"];
-const HAIR_COLORS = 11;  // the first words of the vocabulary's hair are colors, the rest styles
 const STORED = "punks-form";
+const FIELDS = ["more", "prompt", "seed", "count", "variant", "epoch", "strength"];
 
 export class Form {
   constructor(options) {
-    const kept = JSON.parse(localStorage.getItem(STORED) ?? "null");
     this.options = options;
-    this.edited = false;
-    this.image = null;
-    const words = options.traits;
-    const change = () => this.changed();
-    const tones = { light: "#f3d2a2", medium: "#d5ab88", tan: "#af7e57", dark: "#7c533e" };
-    const hues = { ...options.colors, blonde: "#e8c860", ginger: "#c8602a" };
-    const patterns = words.background.filter((word) => !(word in options.colors) && word !== "solid");
+    this.edited = false;  // the prompt, by hand
+    const onchange = () => this.changed();
+    const group = (title, words, more = {}) => new Chips(title, words, { onchange, ...more });
+    const colored = (title, colors, more) => group(title, Object.keys(colors), { colors, ...more });
     this.groups = {
-      subject: chips("Who", words.subject, { none: null, onchange: change }),
-      hairColor: chips("Hair color", words.hair.slice(0, HAIR_COLORS), { colors: hues, onchange: change }),
-      hairStyle: chips("Hair style", words.hair.slice(HAIR_COLORS), { onchange: change }),
-      eyes: chips("Eyes", words.eyes, { colors: options.eyes, onchange: change }),
-      skin: chips("Skin", words.skin, { colors: tones, onchange: change }),
-      background: chips("Background", Object.keys(options.colors), { colors: options.colors, dots: true, onchange: change }),
-      pattern: chips("Pattern", patterns, { none: "solid", onchange: change }),
-      wear: chips("Wears", words.wear, { many: true, onchange: change }),
+      subject: group("Who", options.subjects, { none: null }),
+      color: colored("Hair color", options.hair),
+      style: group("Hair style", options.styles),
+      eyes: colored("Eyes", options.eyes),
+      skin: colored("Skin", options.skin),
+      ground: colored("Background", options.colors, { dots: true }),
+      pattern: group("Pattern", options.patterns, { none: "solid" }),
+      wear: group("Wears", options.wear, { many: true }),
     };
-    $("traits").append(...Object.values(this.groups));
-    for (const row of options.variants) $("variant").append(new Option(row.name, row.name, row.name === options.default, row.name === options.default));
+    $("traits").append(...Object.values(this.groups).map((one) => one.node));
+    for (const { name, verdict } of options.variants) $("variant").append(new Option(name, name, name === options.default, name === options.default));
+    this.settings = options.settings.map((setting) => this.setting(setting));
+    $("count").max = options.most;
     $("variant").onchange = () => this.variant();
-    $("more").oninput = change;
-    $("prompt").oninput = () => { this.edited = $("prompt").value.trim() !== ""; this.said(); if (!this.edited) this.changed(); this.store(); };
+    $("more").oninput = $("seed").oninput = onchange;
+    $("lock").onclick = () => this.lock();
+    $("strength").oninput = () => this.said();
+    $("prompt").oninput = () => { this.edited = $("prompt").value.trim() !== ""; this.changed(); };
     $("start-clear").onclick = () => this.start(null);
     $("choose").addEventListener("change", () => this.store());
     this.variant();
-    if (kept) this.restore(kept);
+    this.restore();
     this.changed();
   }
 
+  // one setting as a labelled control; empty means the variant's own value
+  setting({ name, label, about, kind, ge, le, whole, choices, default: usual }) {
+    const input = kind === "choice" ? element("select", {}, ...choices.map((one) => new Option(one)))
+      : kind === "text" ? element("textarea", { rows: 2, value: usual, spellcheck: false })
+      : element("input", { type: "number", min: ge, max: le, step: whole ? 1 : 0.05, placeholder: usual ?? "" });
+    Object.assign(input, { id: name, title: about });
+    $("setting-fields").append(element("label", { className: kind === "number" ? "field half" : "field" }, label, input));
+    return { name, kind, usual, input };
+  }
+
+  row() { return this.options.variants.find(({ name }) => name === $("variant").value); }
+
   variant() {
-    const row = this.options.variants.find((one) => one.name === $("variant").value);
+    const row = this.row();
     $("epoch").replaceChildren(...row.epochs.map((epoch) => new Option(epoch, epoch, false, epoch === row.epoch)));
-    $("num_inference_steps").placeholder = row.steps;
-    $("guidance_scale").placeholder = row.guidance;
-    $("lora_scale").placeholder = 1;
+    for (const { name, input } of this.settings) if (name in row) input.placeholder = row[name];
+    $("model-note").textContent = [row.verdict, this.options.note].filter(Boolean).join(". ");
     this.store();
   }
 
   // the traits that are chosen, as flat values
   traits() {
-    const one = (name) => this.groups[name].picked()[0];
-    const values = { subject: one("subject") };
-    const hair = [one("hairColor"), one("hairStyle")].filter(Boolean).join(", ");
-    if (hair) values.hair = hair;
-    for (const name of ["eyes", "skin"]) if (one(name)) values[name] = one(name);
-    const ground = [one("background"), one("pattern")].filter(Boolean).join(" ");
-    if (ground) values.background = ground;
-    const wear = [...this.groups.wear.picked(), ...$("more").value.split(",").map((word) => word.trim()).filter(Boolean)];
-    if (wear.length) values.wear = wear;
-    return values;
+    const { subject, color, style, eyes, skin, ground, pattern, wear } = this.groups;
+    const joined = (by, ...words) => words.filter(Boolean).join(by);
+    const worn = [...wear.values, ...$("more").value.split(",").map((word) => word.trim()).filter(Boolean)];
+    const values = { subject: subject.value, hair: joined(", ", color.value, style.value), eyes: eyes.value, skin: skin.value, background: joined(" ", ground.value, pattern.value), wear: worn };
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value.length));
   }
 
   values() {
     const values = this.edited ? { prompt: $("prompt").value } : this.traits();
-    const row = $("variant").value;
-    values.variant = row;
-    if ($("epoch").value) values.epoch = Number($("epoch").value);
-    for (const name of SETTINGS) if ($(name).value !== "") values[name] = Number($(name).value);
+    values.variant = $("variant").value;
+    values.epoch = Number($("epoch").value);
+    for (const { name, kind, usual, input } of this.settings) {
+      if (input.value !== "" && input.value !== usual) values[name] = kind === "number" ? Number(input.value) : input.value;
+    }
     const seed = $("seed").value.trim();
-    if (seed !== "" && $("lock").checked) values.seed = /^\d+$/.test(seed) ? Number(seed) : seed;
+    if (seed) values.seed = /^\d+$/.test(seed) ? Number(seed) : seed;
     if (this.image) Object.assign(values, { image_sha256: this.image, prompt_strength: Number($("strength").value) });
     return values;
   }
 
   changed() {
+    this.said();
     this.store();
-    if (this.edited) return;
+    const { subject, color, style, eyes, skin, ground } = this.groups;
+    const { hair, eyes: irises, skin: tones, colors } = this.options;
+    this.sketch = { subject: subject.value, hair: hair[color.value], bald: style.value === "bald", eyes: irises[eyes.value], skin: tones[skin.value], ground: colors[ground.value] };
+    this.sketched?.();
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(async () => {
+    if (!this.edited) this.waiting = setTimeout(() => this.ask(), 60);
+  }
+
+  async ask() {
+    try {
       const { prompt, warnings } = await post("api/prompt", { values: this.traits() });
       if (this.edited) return;
       $("prompt").value = prompt;
-      this.said(warnings.join(" "));
-    }, 60);
+      $("prompt-note").textContent = warnings.join(" ");
+    } catch (error) { $("prompt-note").textContent = error.message; }
   }
 
-  said(text = "") {
-    $("prompt-note").replaceChildren(text);
-    if (!this.edited) return;
-    const reset = element("button", { type: "button", textContent: "Use the choices again" });
-    reset.onclick = () => { this.edited = false; this.changed(); };
+  said() {
+    const locked = $("seed").value.trim() !== "";
+    $("lock").setAttribute("aria-pressed", locked);
+    $("lock").textContent = locked ? "Locked" : "Lock";
+    $("strength-said").textContent = `${Math.round(100 * $("strength").value)}%`;
+    if (!this.edited) { $("prompt-note").textContent = ""; return; }
+    const reset = element("button", { type: "button", className: "link", textContent: "Use the choices again" });
+    reset.onclick = () => { this.edited = false; this.changed(); $("prompt").focus(); };
     $("prompt-note").replaceChildren("Edited by hand; the choices above do not count. ", reset);
   }
 
-  start(image, picture = "") {
+  // keeps the seed of the punk on the stage, or a new one; pressed again, seeds are random
+  lock() {
+    $("seed").value = $("seed").value.trim() ? "" : this.seed ?? Math.floor(Math.random() * 2 ** 31);
+    this.changed();
+  }
+
+  surprise() {
+    for (const [name, group] of Object.entries(this.groups)) if (name !== "wear") group.draw();
+    if (Math.random() < 0.7) this.groups.pattern.values = [];
+    const { wear } = this.options;
+    this.groups.wear.values = Math.random() < 0.6 ? [wear[Math.floor(Math.random() * wear.length)]] : [];
+    $("more").value = "";
+    this.edited = false;
+    this.changed();
+  }
+
+  start(image) {
     this.image = image;
     $("start").hidden = !image;
-    if (image) $("start-picture").src = picture;
+    if (image) $("start-picture").src = `api/inputs/${image}`;
+    this.store();
   }
 
   // a recipe's values into the form
   load(values) {
-    const traits = values.traits;
+    const { traits } = values;
     this.edited = !traits;
     if (traits) {
-      const hair = (traits.hair ?? "").split(",").map((word) => word.trim());
-      const ground = (traits.background ?? "").split(" ");
-      this.groups.subject.pick([traits.subject]);
-      for (const name of ["hairColor", "hairStyle"]) this.groups[name].pick(hair);
-      for (const name of ["eyes", "skin"]) this.groups[name].pick([traits[name] ?? ""]);
-      this.groups.background.pick([(traits.background ?? "").replace(/ (checkered|gradient|split|striped)$/, "")]);
-      this.groups.pattern.pick(ground);
-      this.groups.wear.pick(traits.wear ?? []);
-      const known = this.options.traits.wear;
-      $("more").value = (traits.wear ?? []).filter((word) => !known.includes(word)).join(", ");
+      const hair = (traits.hair ?? "").split(",").map((word) => word.trim()), ground = traits.background ?? "";
+      const { colors, patterns, wear } = this.options;
+      const known = { subject: [traits.subject], color: hair, style: hair, eyes: [traits.eyes], skin: [traits.skin], ground: [ground, ground.replace(/ \S+$/, "")].filter((word) => word in colors).slice(0, 1), pattern: patterns.filter((word) => ground.endsWith(word)), wear: traits.wear };
+      for (const [name, words] of Object.entries(known)) this.groups[name].values = words;
+      $("more").value = traits.wear.filter((word) => !wear.includes(word)).join(", ");
     } else $("prompt").value = values.prompt;
-    if (this.options.variants.some((row) => row.name === values.variant)) { $("variant").value = values.variant; this.variant(); $("epoch").value = values.epoch; }
-    const row = this.options.variants.find((one) => one.name === $("variant").value);
-    const usual = { lora_scale: 1, num_inference_steps: row.steps, guidance_scale: row.guidance };
-    for (const name of SETTINGS) $(name).value = values[name] === usual[name] ? "" : values[name];
+    if (this.options.variants.some(({ name }) => name === values.variant)) { $("variant").value = values.variant; this.variant(); $("epoch").value = values.epoch; }
+    const row = this.row();
+    for (const { name, kind, usual, input } of this.settings) input.value = kind === "number" && values[name] === (row[name] ?? usual) ? "" : values[name];
     $("seed").value = values.seed;
-    $("lock").checked = true;
-    this.said();
+    if (values.image_sha256) $("strength").value = values.prompt_strength;
+    this.start(values.image_sha256);
     this.changed();
   }
 
   store() {
-    const picked = Object.fromEntries(Object.entries(this.groups).map(([name, group]) => [name, group.picked()]));
-    const fields = Object.fromEntries(["more", "seed", "count", "variant", ...SETTINGS].map((id) => [id, $(id).value]));
-    localStorage.setItem(STORED, JSON.stringify({ picked, fields, lock: $("lock").checked, prompt: this.edited ? $("prompt").value : null }));
+    if (!this.ready) return;
+    const picked = Object.fromEntries(Object.entries(this.groups).map(([name, group]) => [name, group.values]));
+    const fields = Object.fromEntries([...FIELDS, ...this.settings.map(({ name }) => name)].map((id) => [id, $(id).value]));
+    localStorage.setItem(STORED, JSON.stringify({ picked, fields, edited: this.edited, image: this.image }));
   }
 
-  restore(kept) {
-    for (const [name, values] of Object.entries(kept.picked)) this.groups[name]?.pick(values);
-    for (const [id, value] of Object.entries(kept.fields)) if (id !== "variant" || this.options.variants.some((row) => row.name === value)) $(id).value = value;
-    $("lock").checked = kept.lock;
-    if (kept.prompt) { this.edited = true; $("prompt").value = kept.prompt; this.said(); }
-    this.variant();
+  restore() {
+    const kept = JSON.parse(localStorage.getItem(STORED) ?? "null");
+    if (kept) {
+      for (const [name, values] of Object.entries(kept.picked)) if (this.groups[name]) this.groups[name].values = values;
+      this.edited = kept.edited;
+      const row = this.options.variants.find(({ name }) => name === kept.fields.variant);
+      if (row) { $("variant").value = row.name; this.variant(); } else for (const id of ["variant", "epoch"]) delete kept.fields[id];
+      for (const [id, value] of Object.entries(kept.fields)) if ($(id)) $(id).value = value;
+      this.start(kept.image);
+    }
+    this.ready = true;
+  }
+
+  // says why nothing is painted, at the field that is wrong
+  refuse(error) {
+    say("paint-error", error?.message ?? "");
+    for (const marked of document.querySelectorAll("#choose [aria-invalid]")) marked.removeAttribute("aria-invalid");
+    const field = error?.field && $(error.field.split(".").at(-1));
+    if (!field || !$("choose").contains(field)) return;
+    field.closest("details")?.setAttribute("open", "");
+    field.setAttribute("aria-invalid", true);
+    field.focus();
   }
 }
 
 export const loadOptions = () => get("api/options");
+export const draft = (canvas, form) => sketch(canvas, form.sketch);

@@ -1,39 +1,67 @@
 // The punks of the folder, newest first; more are loaded while one scrolls.
-import { element, source } from "./api.js";
-import { more } from "./finish.js";
+import { $, element, get, say, source } from "./api.js";
 
-const $ = (id) => document.getElementById(id);
+const PAGE = 120;
 
 export class History {
   constructor(open) {
-    this.open = open;
     this.punks = new Map();  // by name
     this.tiles = new Map();
     this.box = $("tiles");
-    this.box.addEventListener("click", (event) => { const tile = event.target.closest(".tile"); if (tile && this.punks.has(tile.id.slice(5))) open(this.punks.get(tile.id.slice(5))); });
-    $("show").onchange = () => this.filter();
-    new IntersectionObserver(([end]) => end.isIntersecting && this.load(), { rootMargin: "800px" }).observe($("end"));
+    this.box.addEventListener("click", (event) => {
+      const punk = this.punks.get(event.target.closest(".tile")?.dataset.name);
+      if (punk) open(punk);
+    });
+    $("show").onchange = () => this.reload();
+    this.end = new IntersectionObserver(([end]) => end.isIntersecting && this.load(), { rootMargin: "600px", scrollMargin: "600px" });
   }
 
   async load() {
     if (this.loading || this.whole) return;
     this.loading = true;
-    const { punks } = await more(this.oldest).finally(() => { this.loading = false; });
-    for (const punk of punks) { this.add(punk, false); this.oldest = punk.number; }
-    this.whole = punks.length < 120;
-    $("end").textContent = this.whole ? (this.punks.size ? "" : "Your punks will be here. They also lie in the folder, as files.") : "…";
+    const want = $("show").value, before = this.oldest ? `&before=${this.oldest}` : "";
+    const { punks, kept } = await get(`api/punks?count=${PAGE}&show=${want}${before}`).finally(() => { this.loading = false; });
+    if (want !== $("show").value) return;
+    for (const punk of punks) { this.put(punk, false); this.oldest = punk.number; }
+    this.whole = punks.length < PAGE;
+    this.counted(kept);
+    const nothing = want ? "None." : "Your punks will be here. They also lie in the folder, as files.";
+    $("end").textContent = this.whole ? (this.punks.size ? "" : nothing) : "…";
     this.loaded?.();
+    this.end.unobserve($("end"));
+    if (!this.whole) this.end.observe($("end"));  // which says at once whether there is room for more
   }
 
-  add(punk, first = true) {
-    const known = this.punks.has(punk.name);
+  // everything anew: another filter, or news that were missed
+  reload() {
+    this.punks.clear();
+    for (const [name, tile] of this.tiles) if (!tile.disabled) { tile.remove(); this.tiles.delete(name); }
+    this.oldest = this.whole = undefined;
+    return this.load();
+  }
+
+  counted(kept) {
+    this.kept = kept;
+    $("kept").hidden = !kept;
+    $("kept").textContent = `Download ${kept} kept`;
+  }
+
+  add(punk) {
+    const before = this.punks.get(punk.name);
+    const change = (punk.choice === "keep") - (before?.choice === "keep");
+    if (before && change) this.counted(this.kept + change);
+    this.put(punk, true);
+  }
+
+  put(punk, first) {
+    const want = $("show").value, old = this.tiles.get(punk.name);
     this.punks.set(punk.name, punk);
-    const tile = this.tile(punk);
-    const old = this.tiles.get(punk.name);
+    const tile = this.tile(punk, old?.querySelector("img"));
     this.tiles.set(punk.name, tile);
-    if (old) { tile.setAttribute("aria-selected", old.getAttribute("aria-selected")); old.replaceWith(tile); } else if (first) this.box.prepend(tile); else this.box.append(tile);
-    if (!known && first) $("end").textContent = "";
-    this.hide(tile, punk);
+    if (old) old.replaceWith(tile); else if (first) this.box.prepend(tile); else $("end").before(tile);
+    if (old?.ariaSelected === "true") this.select(punk);
+    tile.hidden = want !== "" && (punk.choice ?? "none") !== want;
+    if (first) $("end").textContent = "";
   }
 
   // a place for a punk that is painted
@@ -41,11 +69,12 @@ export class History {
     if (this.punks.has(name)) return;
     let tile = this.tiles.get(name);
     if (!tile) {
-      tile = element("button", { className: "tile", id: `tile-${name}`, type: "button", disabled: true }, element("div", { className: "wait" }), element("span", {}, name));
+      tile = element("button", { className: "tile waiting", type: "button", disabled: true }, element("span"));
       this.tiles.set(name, tile);
       this.box.prepend(tile);
     }
     tile.firstChild.textContent = text;
+    $("end").textContent = "";
   }
 
   drop(name) {
@@ -54,34 +83,40 @@ export class History {
     this.tiles.delete(name);
   }
 
-  tile(punk) {
-    const picture = element("img", { src: source(punk), loading: "lazy", alt: punk.prompt, decoding: "async" });
-    const grid = element("span", {}, element("span", { textContent: `seed ${punk.values.seed}` }));
-    grid.title = `How sure the 24x24 grid is: ${Math.round(punk.confidence * 100)}%`;
-    const tile = element("button", { className: `tile ${punk.choice ?? ""}`, id: `tile-${punk.name}`, type: "button", title: punk.prompt }, picture, grid);
+  // an old picture stays until the new one is there
+  tile(punk, old) {
+    const { name, number, choice, rating, prompt, confidence, values } = punk;
+    const sure = `${Math.round(confidence * 100)}%`;
+    const said = { keep: "kept", reject: "rejected" }[choice];
+    const label = [`Punk ${number}`, said, rating === null ? "" : `rated ${rating}`, prompt].filter(Boolean).join(", ");
+    const picture = old ?? element("img", { loading: "lazy", decoding: "async", alt: "" });
+    if (picture.getAttribute("src") !== source(punk)) picture.src = source(punk);
+    const tile = element("button", { className: `tile ${choice ?? ""}`, type: "button", tabIndex: -1, ariaLabel: label, ariaSelected: "false" }, picture);
+    tile.title = `#${number}, seed ${values.seed}\n${prompt}\n24x24 grid found with ${sure} confidence`;
+    tile.dataset.name = name;
     tile.setAttribute("role", "option");
-    const mark = [punk.choice === "keep" ? "✓" : "", punk.rating ?? ""].join(" ").trim();
-    if (mark) tile.append(element("b", { textContent: mark, ariaLabel: `${punk.choice === "keep" ? "kept" : ""} ${punk.rating !== null ? `rated ${punk.rating}` : ""}` }));
+    if (choice === "keep") tile.append(element("b", { textContent: "✓" }));
+    if (rating !== null) tile.append(element("b", { className: "rated", textContent: rating }));
     return tile;
   }
 
   select(punk) {
-    this.box.querySelector("[aria-selected=true]")?.setAttribute("aria-selected", "false");
-    this.tiles.get(punk?.name)?.setAttribute("aria-selected", "true");
+    for (const old of this.box.querySelectorAll("[aria-selected=true]")) { old.ariaSelected = "false"; old.tabIndex = -1; }
+    const tile = this.tiles.get(punk.name);
+    if (!tile) return;
+    tile.ariaSelected = "true";
+    tile.tabIndex = 0;
+    if (this.box.contains(document.activeElement)) tile.focus();
   }
 
   // the punk `steps` further on among those that are shown
   beside(punk, steps) {
-    const shown = [...this.box.children].filter((tile) => !tile.hidden && !tile.disabled);
+    const shown = [...this.box.querySelectorAll(".tile")].filter((tile) => !tile.hidden && !tile.disabled);
     const at = shown.indexOf(this.tiles.get(punk?.name));
     const next = shown[Math.max(0, Math.min(shown.length - 1, at + steps))];
     next?.scrollIntoView({ block: "nearest" });
-    return this.punks.get(next?.id.slice(5));
+    return this.punks.get(next?.dataset.name);
   }
 
   columns() { return getComputedStyle(this.box).gridTemplateColumns.split(" ").length; }
-
-  filter() { for (const [name, tile] of this.tiles) if (this.punks.has(name)) this.hide(tile, this.punks.get(name)); }
-
-  hide(tile, punk) { const want = $("show").value; tile.hidden = want !== "" && (punk.choice ?? "none") !== want; }
 }

@@ -23,18 +23,19 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from punks.errors import DeviceError
 from punks.painter.cuda import kernels
 from punks.painter.cuda.blocks import rewrite
-from punks.painter.warm import limit
+from punks.painter.memory import limit
+from punks.painter.model import Model
 
 log = logging.getLogger(__name__)
-ENGINES = ("graph", "compile", "eager")  # compile is graph: kernels are compiled at the start in either
+ENGINES = ("graph", "eager")
 Forward = Callable[..., Any]
 
 
 def choose_engine(device: torch.device) -> str | None:
-    """`PUNKS_ENGINE`, or "" where the best that is there shall serve; None away from CUDA. Raises DeviceError."""
-    asked = os.environ.get("PUNKS_ENGINE", "")
-    if asked and asked not in ENGINES:
-        raise DeviceError(f"PUNKS_ENGINE: {asked!r} is no engine; use {', '.join(ENGINES)}, or leave it unset")
+    """`PUNKS_ENGINE`, by default graph; None where the device is not CUDA. Raises DeviceError."""
+    asked = os.environ.get("PUNKS_ENGINE") or "graph"
+    if asked not in ENGINES:
+        raise DeviceError(f"PUNKS_ENGINE: {asked!r} is no engine; use {' or '.join(ENGINES)}")
     return asked if device.type == "cuda" else None
 
 
@@ -192,16 +193,14 @@ def _put(static: Tensor, given: Tensor) -> None:
         static.copy_(given, non_blocking=True)
 
 
-def install(pipeline: Any, device: torch.device, asked: str) -> Graphs | None:
-    """Puts the engine behind the `forward` of the U-Net and the text encoders. None if it is to be eager."""
-    unet = pipeline.unet
+def install(model: Model, device: torch.device, engine: str) -> Graphs | None:
+    """Puts the engine behind the `forward` of the U-Net and the text encoders. None for eager."""
     kernels.compiled(device)  # now, and not while the first request waits
-    rewrite(unet, pipeline.vae)
-    if asked == "eager":
+    rewrite(model.unet, model.vae)
+    if engine == "eager":
         return None
     graphs = Graphs(device)
-    unet.forward = graphs.replayed(unet.forward, lambda: unet.guided)
-    for name in ("text_encoder", "text_encoder_2"):
-        if (module := getattr(pipeline, name, None)) is not None:
-            module.forward = graphs.replayed(module.forward)
+    model.unet.forward = graphs.replayed(model.unet.forward, lambda: model.unet.guided)
+    for _, encoder in model.encoders:
+        encoder.forward = graphs.replayed(encoder.forward)
     return graphs

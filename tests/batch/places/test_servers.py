@@ -21,9 +21,9 @@ from punks.cli import main
 from punks.errors import BatchError
 from punks.finish import Finish
 from punks.recipe import Recipe
-from punks.service.server import free_port, server, wait
+from punks.service.server import free_port, server
 from tests.support.batches import facts, pictures
-from tests.support.cog_server import FAST, Cog
+from tests.support.cog_server import FAST, Cog, wait
 from tests.support.fault_proxy import Proxy, Replicate, running
 
 COUNT = 12
@@ -181,4 +181,4 @@ def test_a_collection_from_the_command_line(
 def test_a_server_that_is_not_this_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     with running(Replicate, target="", token="", predictions={}, files={}) as (url, _):
         assert main(["batch", "--prompt", "lady", "--on", url, "-o", str(tmp_path / "out")]) == 1
-    assert "no server answers there" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"punks: {url}: refused (HTTP 401): {{}}; check the address\n"

@@ -8,58 +8,58 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers.image_processor import VaeImageProcessor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from punks import Recipe, Studio, variants
+from punks import Recipe, variants
 from punks.errors import DeviceError, PunkError
 from punks.files import weights
 from punks.painter.cuda import kernels
 from punks.painter.cuda.blocks import rewrite
 from punks.painter.cuda.graphs import choose_engine, join_projections
-from punks.painter.decoder import decoded, pixels_of
-from punks.painter.loading import place
+from punks.painter.decoder import landed, launch, pixels_of
 from punks.painter.lora import LoraStack
+from punks.painter.model import Model, load_model
+from punks.painter.warm import WarmBases
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture(params=["tiny", "tiny-xl", "demo"])
-def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Model:
     if request.param == "demo":
         monkeypatch.delenv("PUNKS_WEIGHTS")
-    folder = weights.base_folder(variants.variant(request.param))
-    return DiffusionPipeline.from_pretrained(folder, variant="fp16", dtype=torch.float32)
+    return load_model(weights.base_folder(variants.variant(request.param)), torch.float32)
 
 
-def noise_of(pipeline: Any, *, pictures: int = 2, halves: bool = False) -> torch.Tensor:
+def noise_of(model: Model, *, pictures: int = 2, halves: bool = False) -> torch.Tensor:
     """What the U-Net makes of fixed inputs; as `halves` of guidance there are twice as many rows."""
-    unet, generator = pipeline.unet, torch.Generator().manual_seed(0)
+    unet, generator = model.unet, torch.Generator().manual_seed(0)
     side, width = unet.config.sample_size, unet.config.cross_attention_dim
     latents = torch.randn(pictures, 4, side, side, generator=generator)
     latents = torch.cat([latents] * 2) if halves else latents
     states = torch.randn(len(latents), 77, width, generator=generator)
     added = None
-    if hasattr(pipeline, "text_encoder_2"):
-        pooled = torch.randn(len(latents), pipeline.text_encoder_2.config.projection_dim, generator=generator)
+    if model.text_encoder_2 is not None:
+        pooled = torch.randn(len(latents), model.text_encoder_2.config.projection_dim, generator=generator)
         added = {"text_embeds": pooled, "time_ids": torch.ones(len(latents), 6)}
     with torch.inference_mode():
         return unet(latents, torch.tensor(500), states, added_cond_kwargs=added, return_dict=False)[0]
 
 
-def rewritten(pipeline: Any) -> Any:
-    """The pipeline as the engine has it."""
-    join_projections(pipeline.unet)
-    place(pipeline, torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
-    for model in (pipeline.unet, pipeline.vae):
-        model.to(memory_format=torch.channels_last)
-    rewrite(pipeline.unet, pipeline.vae)
-    return pipeline
+def rewritten(model: Model) -> Model:
+    """The model as the engine has it."""
+    join_projections(model.unet)
+    model.place(torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
+    for part in (model.unet, model.vae):
+        part.to(memory_format=torch.channels_last)
+    rewrite(model.unet, model.vae)
+    return model
 
 
 def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_ENGINE", "turbo")
-    with pytest.raises(DeviceError, match="PUNKS_ENGINE: 'turbo' is no engine; use graph, compile, eager"):
+    with pytest.raises(DeviceError, match="PUNKS_ENGINE: 'turbo' is no engine; use graph or eager"):
         choose_engine(torch.device("cuda"))
 
 
@@ -69,44 +69,44 @@ def test_there_is_no_engine_away_from_cuda(monkeypatch: pytest.MonkeyPatch):
     assert choose_engine(torch.device("cuda")) == "graph"
 
 
-def test_a_lora_reaches_what_is_joined_and_rewritten(pipeline: Any, request: pytest.FixtureRequest):
-    row = variants.variant(request.node.callspec.params["pipeline"])
-    plain = copy.deepcopy(pipeline)
+def test_a_lora_reaches_what_is_joined_and_rewritten(model: Model, request: pytest.FixtureRequest):
+    row = variants.variant(request.node.callspec.params["model"])
+    plain = copy.deepcopy(model)
     bare = noise_of(plain)
-    rewritten(pipeline)
-    assert torch.allclose(noise_of(pipeline), bare, atol=1e-4)
-    for one in (plain, pipeline):
+    rewritten(model)
+    assert torch.allclose(noise_of(model), bare, atol=1e-4)
+    for one in (plain, model):
         LoraStack(one).fuse([(weights.lora_path(row, row.epoch), 1.0)])
     assert not torch.allclose(noise_of(plain), bare, atol=1e-3)
-    assert torch.allclose(noise_of(pipeline), noise_of(plain), atol=1e-4)
+    assert torch.allclose(noise_of(model), noise_of(plain), atol=1e-4)
 
 
-def test_pictures_become_latents_and_latents_pictures_as_before(pipeline: Any):
+def test_pictures_become_latents_and_latents_pictures_as_before(model: Model):
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(1, 4, 16, 16, generator=generator).double()
     picture = torch.rand(1, 3, 64, 64, generator=generator).double()
-    pipeline.vae.double()
+    model.vae.double()
 
     def both() -> list[torch.Tensor]:
         with torch.inference_mode():
-            return [pipeline.vae.decode(latents).sample, pipeline.vae.encode(picture).latent_dist.mean]
+            return [model.vae.decode(latents).sample, model.vae.encode(picture).latent_dist.mean]
 
     before = both()
-    rewritten(pipeline)
+    rewritten(model)
     for now, then in zip(both(), before, strict=True):
         assert torch.allclose(now, then)
 
 
 @pytest.mark.parametrize("pictures", [1, 2])
 def test_what_both_halves_of_guidance_share_is_computed_once(
-    pipeline: Any, pictures: int, request: pytest.FixtureRequest
+    model: Model, pictures: int, request: pytest.FixtureRequest
 ):
-    whole = noise_of(pipeline, pictures=pictures, halves=True)
-    rewritten(pipeline).unet.guided = True
+    whole = noise_of(model, pictures=pictures, halves=True)
+    rewritten(model).unet.guided = True
     with Convolutions() as seen:
-        assert torch.allclose(noise_of(pipeline, pictures=pictures, halves=True), whole, atol=1e-4)
+        assert torch.allclose(noise_of(model, pictures=pictures, halves=True), whole, atol=1e-4)
     # elsewhere the first block reads no words, and in SDXL it does in the embedding of the timestep
-    shared = 3 if request.node.callspec.params["pipeline"] == "tiny" else 0
+    shared = 3 if request.node.callspec.params["model"] == "tiny" else 0
     assert seen.rows == [pictures] * shared + [2 * pictures] * (len(seen.rows) - shared)
 
 
@@ -122,16 +122,16 @@ class Convolutions(TorchDispatchMode):
 
 
 def test_two_pictures_without_guidance_are_not_taken_for_both_halves_of_one(
-    pipeline: Any, request: pytest.FixtureRequest
+    model: Model, request: pytest.FixtureRequest
 ):
-    bare = noise_of(pipeline)
-    unet = rewritten(pipeline).unet
-    assert torch.allclose(noise_of(pipeline), bare, atol=1e-4)
+    bare = noise_of(model)
+    unet = rewritten(model).unet
+    assert torch.allclose(noise_of(model), bare, atol=1e-4)
     unet.guided = True
-    halves = noise_of(pipeline)
+    halves = noise_of(model)
     assert torch.allclose(halves[:1], bare[:1], atol=1e-4)
     # where anything is shared: of the first latents, with the second words
-    shares = request.node.callspec.params["pipeline"] == "tiny"
+    shares = request.node.callspec.params["model"] == "tiny"
     assert torch.allclose(halves[1:], bare[1:], atol=1e-3) != shares
 
 
@@ -188,19 +188,19 @@ def test_kernels_compute_what_torch_does(kernel: str, channels: int, side: int):
     assert torch.allclose(found.cpu().float(), expected, rtol=2e-3, atol=2e-3)
 
 
-def test_decoded_pictures_are_those_of_diffusers(pipeline: Any):
+def test_decoded_pictures_are_those_of_diffusers(model: Model):
     latents = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        values = [pipeline.vae.decode(one / pipeline.vae.config.scaling_factor).sample for one in latents.split(1)]
-    theirs = pipeline.image_processor.postprocess(torch.cat(values), output_type="pil")
-    ours = list(decoded(pixels_of(pipeline.vae), latents))
+        ours = [landed(*one) for one in launch(pixels_of(model.vae), latents)]
+        values = [model.vae.decode(one / model.vae.config.scaling_factor).sample for one in latents.split(1)]
+    theirs = VaeImageProcessor().postprocess(torch.cat(values), output_type="pil")
     assert [np.asarray(one).tolist() for one in ours] == [np.asarray(one).tolist() for one in theirs]
 
 
-def test_values_that_are_not_finite_are_an_error(pipeline: Any):
-    side = pipeline.unet.config.sample_size
+def test_values_that_are_not_finite_are_an_error(model: Model):
+    side = model.unet.config.sample_size
     with pytest.raises(PunkError, match="not finite"):
-        list(decoded(pixels_of(pipeline.vae), torch.full((1, 4, side, side), torch.nan)))
+        landed(*launch(pixels_of(model.vae), torch.full((1, 4, side, side), torch.nan))[0])
 
 
 @needs_cuda
@@ -228,7 +228,7 @@ def test_graphs_paint_what_eager_paints(variant: str, pictures: int, monkeypatch
     for engine in ("eager", "graph"):
         monkeypatch.setenv("PUNKS_ENGINE", engine)
         recipes = Recipe(prompt="lady", variant=variant, seed=1, num_inference_steps=4).outputs(pictures)
-        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+        paintings.append([image.tobytes() for image, _ in WarmBases().paint(recipes)])
     assert paintings[0] == paintings[1]
 
 
@@ -238,5 +238,5 @@ def test_a_second_gpu_paints_what_the_first_one_does(monkeypatch: pytest.MonkeyP
     for device in ("cuda:0", "cuda:1"):
         monkeypatch.setenv("PUNKS_DEVICE", device)
         recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(16)
-        paintings.append([punk.painting.tobytes() for punk in Studio().generate_all(recipes)])
+        paintings.append([image.tobytes() for image, _ in WarmBases().paint(recipes)])
     assert paintings[0] == paintings[1]

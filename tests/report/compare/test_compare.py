@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from punks.batch.places.worker import recipe_of
 from punks.cli import main
 from punks.errors import BatchError, RecipeError
 from punks.report.compare.asked import asked, background_obeyed
@@ -31,22 +33,20 @@ def small(columns: int = 2, rows: int = 3, *, base: bool = False) -> Grid:
 def test_columns_and_rows_vary_what_they_say(tiny_weights: Path):
     grid = make_grid(epochs_axis("tiny"), None, PROMPTS, {"variant": "tiny"}, seed=5, base=True)
     assert [column.title for column in grid.columns] == ["epoch 1", "epoch 2", "without LoRA"]
-    assert [[recipe.epoch for recipe in column] for column in grid.recipes] == [[1] * 8, [2] * 8, [1] * 8]
-    assert [recipe.lora_scale for recipe in grid.recipes[2]] == [0] * 8
-    for column in grid.recipes:  # one seed a row
+    columns = [[recipe_of(job) for job in column] for column in grid.cells]
+    assert [[recipe.epoch for recipe in column] for column in columns] == [[1] * 8, [2] * 8, [1] * 8]
+    assert [recipe.lora_scale for recipe in columns[2]] == [0] * 8
+    for column in columns:  # one seed a row
         assert [(recipe.prompt, recipe.seed) for recipe in column] == [(p, 5 + i) for i, p in enumerate(PROMPTS)]
     seeds = make_grid(parse_axis("lora-scale=0.5,1", "columns"), parse_axis("seed=7,9", "rows"), PROMPTS[:2], {})
-    assert [recipe.seed for recipe in seeds.recipes[0]] == [7, 9, 7, 9]
-    assert [recipe.lora_scale for recipe in seeds.recipes[1]] == [1.0] * 4
+    assert [recipe_of(job).seed for job in seeds.cells[0]] == [7, 9, 7, 9]
+    assert [recipe_of(job).lora_scale for job in seeds.cells[1]] == [1.0] * 4
 
 
 def test_more_columns_leave_the_names_of_the_others():
     few, more = small(2), small(3, base=True)
-    for column in range(2):
-        for row in range(3):
-            assert few.name(column, row) == more.name(column, row)
-            assert few.recipes[column][row] == more.recipes[column][row]
-    assert [job.name for job in more.jobs()] == [more.name(c, r) for c in range(4) for r in range(3)]
+    assert few.cells == more.cells[:2]
+    assert [job.number for job in more.jobs()] == list(range(1, 13))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_more_columns_leave_the_names_of_the_others():
         ("epoch=1,2", "epoch=1", {}, "rows: 'epoch' is not allowed; columns and rows vary two different things"),
         ("epochs=1", None, {}, "columns: 'epochs=1' is not allowed; use NAME=VALUE,VALUE with a name of epoch, var"),
         ("epoch=", None, {}, "use NAME=VALUE"),
-        ("epoch=one", None, {}, "the values of epoch are numbers"),
+        ("epoch=one", None, {}, "epoch: 'one' is not allowed; use a whole number from 1 to 10"),
         ("epoch=1,1", None, {}, "name each value once"),
         ("epoch=99", None, {"variant": "demo"}, "epoch: 99 is not allowed"),
         ("steps=5", None, {"num_inference_steps": 4}, "num_inference_steps: 4 is not allowed; it is varied over steps"),
@@ -196,18 +196,8 @@ def test_the_command_paints_scores_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     folder = tmp_path / "two epochs"
-    given = [
-        "compare",
-        "--variant",
-        "demo",
-        "--columns",
-        "steps=1,2",
-        "lady, red hair",
-        "-o",
-        str(folder),
-        "--workers",
-        "1",
-    ]
+    given = ["compare", "--variant", "demo", "--columns", "steps=1,2", "lady, red hair"]
+    given += ["-o", str(folder), "--workers", "1"]
     assert main(given) == 0
     out = capsys.readouterr().out
     assert out.count("steps 1") >= 2
@@ -225,26 +215,23 @@ def test_the_command_paints_scores_and_goes_on(
     assert json.loads(capsys.readouterr().out)["ratings"] == {"steps 1": 7.0}
     assert (folder / "manifest.jsonl").read_text() == lines  # nothing is painted again
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
-    for other in ("--columns=steps=1", "--seed=9", "--size=96"):
+    for other in ("--columns=steps=1", "--seed=9"):
         assert main([*given, other]) == 1
-        assert "it holds pictures that are no part of this comparison; name another" in capsys.readouterr().err
+        assert "it holds pictures that are not part of this comparison; use another folder" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")} == before
     wider = make_grid(parse_axis("steps=3,1,2", "columns"), None, ["lady, red hair", "lad"], {"variant": "demo"})
     require_own(folder, wider)
+    # another finish: the paintings stay
+    assert main([*given, "--size=96"]) == 0
+    with Image.open(folder / "images/000001.png") as image:
+        assert image.size == (96, 96)
+    paintings = [path for path in before if path.parent.name == "paintings"]
+    assert len(paintings) == 2
+    assert all(path.stat().st_mtime_ns == before[path] for path in paintings)
 
 
 def test_a_folder_where_nothing_can_be_painted_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    given = [
-        "compare",
-        "--variant",
-        "sd15-perfect",
-        "--columns",
-        "epoch=3",
-        "lady",
-        "-o",
-        str(tmp_path / "x"),
-        "--workers",
-        "1",
-    ]
+    given = ["compare", "--variant", "sd15-perfect", "--columns", "epoch=3", "lady"]
+    given += ["-o", str(tmp_path / "x"), "--workers", "1"]
     assert main(given) == 1
     assert "script/download-weights" in capsys.readouterr().err

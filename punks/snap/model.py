@@ -1,0 +1,49 @@
+"""The trained model: which cells are background, and whether two groups of cells share a colour. Plain numpy.
+
+A small convolutional network looks at the cells and what is around them; a perceptron weighs what it saw of two groups
+together with what is measured between them. `training/merging` makes the weights.
+"""
+
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+
+from punks.snap.art import Floats
+
+SEEN = 12  # numbers of a cell that go on to the pairs
+DILATIONS = (1, 2, 4, 8)
+Weights = dict[str, Floats]
+
+
+@lru_cache
+def weights() -> Weights:
+    """The trained numbers, as float32."""
+    with files("punks.snap").joinpath("model.npz").open("rb") as packed, np.load(packed) as read:
+        return {name: read[name].astype(np.float32) for name in read.files}
+
+
+def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats]:
+    """Maps (N, CELL) and picture (PICTURE,) -> embedding (N, SEEN), logits (N, 3): background, plain, ground."""
+    side = round(len(cells) ** 0.5)
+    x = np.maximum(cells @ w["cell"] + (picture @ w["cell_picture"] + w["cell_bias"]), 0)
+    for dilation in DILATIONS:
+        kernel, bias = w[f"conv{dilation}"], w[f"conv{dilation}_bias"]
+        wide = np.zeros((side + 2 * dilation, side + 2 * dilation, x.shape[1]), np.float32)
+        wide[dilation:-dilation, dilation:-dilation] = x.reshape(side, side, -1)
+        parts = [
+            wide[down : down + side, along : along + side]
+            for down in range(0, 2 * dilation + 1, dilation)
+            for along in range(0, 2 * dilation + 1, dilation)
+        ]
+        x = x + np.maximum(np.concatenate(parts, -1).reshape(len(x), -1) @ kernel + bias, 0)
+    out = x @ w["out"] + w["out_bias"]
+    return out[:, :SEEN], out[:, SEEN:]
+
+
+def weigh(pairs: Floats, one: Floats, two: Floats, picture: Floats, w: Weights) -> Floats:
+    """Pairs (P, PAIR), mean embeddings of both groups (P, SEEN) -> logit (P,) that they share a colour."""
+    known = np.concatenate([pairs, np.abs(one - two), one + two], 1)
+    x = np.maximum(known @ w["pair"] + (picture @ w["pair_picture"] + w["pair_bias"]), 0)
+    x = np.maximum(x @ w["deep"] + w["deep_bias"], 0)
+    return x @ w["last"] + w["last_bias"]

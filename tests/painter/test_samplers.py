@@ -1,0 +1,49 @@
+"""Every sampler is one of diffusers with the base's noise schedule."""
+
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+
+from punks.errors import RecipeError
+from punks.painter.samplers import SAMPLERS, make_scheduler
+from punks.recipe import SCHEDULERS
+
+
+@pytest.fixture
+def own() -> Any:
+    return diffusers.PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
+
+
+def test_every_choice_has_a_sampler():
+    assert set(SCHEDULERS) - {"default"} <= SAMPLERS.keys()
+
+
+@pytest.mark.parametrize("name", ["default", *SAMPLERS])
+@pytest.mark.parametrize("steps", [1, 4, 60])
+def test_every_sampler_goes_from_noise_to_nothing_in_its_steps(own: Any, name: str, steps: int):
+    scheduler = make_scheduler(own, name, steps)
+    assert scheduler.config.beta_end == own.config.beta_end
+    assert len(scheduler.timesteps) == steps + isinstance(scheduler, diffusers.PNDMScheduler)
+    sample = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    latents = sample * scheduler.init_noise_sigma
+    for timestep in scheduler.timesteps:
+        scaled = scheduler.scale_model_input(latents, timestep)
+        # all that is there is noise: the finished picture is nothing
+        noise = scaled / (1 - scheduler.alphas_cumprod[int(timestep)]).sqrt()
+        latents = scheduler.step(noise, timestep, latents, return_dict=False)[0]
+    assert float(latents.std()) < (0.5 if name in ("lcm", "tcd", "euler_a") else 0.1)
+
+
+def test_trailing_timesteps_begin_at_the_last_one(own: Any):
+    assert make_scheduler(own, "ddim_trailing", 8).timesteps[0] == 999
+    assert make_scheduler(own, "ddim", 8).timesteps[0] < 999
+
+
+def test_a_sampler_that_cannot_sample_the_base_is_refused(own: Any):
+    own.register_to_config(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    with pytest.raises(RecipeError, match="scheduler: 'pndm' is not allowed; this base needs a sampler for zero"):
+        make_scheduler(own, "pndm", 4)
+    for name in ("ddim", "ddim_trailing", "tcd", "lcm", "euler"):
+        make_scheduler(own, name, 4)

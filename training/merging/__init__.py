@@ -1,0 +1,1 @@
+"""Trains the model that says which cells of a painting share a colour."""

@@ -1,0 +1,79 @@
+"""The model as torch modules, of the same shapes and names as `punks.snap.model` reads."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from punks.snap.evidence import CELL, PICTURE
+from punks.snap.groups import PAIR
+from punks.snap.model import DILATIONS, SEEN, Weights
+
+WIDTH, HIDDEN, DEEP = 24, 64, 32
+
+
+class Model(nn.Module):
+    """Numbers are normalized by what the training set shows; `export` folds that into the first weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.Linear(CELL, WIDTH)
+        self.cell_picture = nn.Linear(PICTURE, WIDTH, bias=False)
+        self.convs = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
+        self.out = nn.Linear(WIDTH, SEEN + 3)
+        self.pair = nn.Linear(PAIR + 2 * SEEN, HIDDEN)
+        self.pair_picture = nn.Linear(PICTURE, HIDDEN, bias=False)
+        self.deep = nn.Linear(HIDDEN, DEEP)
+        self.last = nn.Linear(DEEP, 1)
+        for name, size in (("cells", CELL), ("picture", PICTURE), ("pairs", PAIR)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+
+    def fit(self, name: str, rows: Tensor) -> None:
+        """Take mean and deviation from rows (N, size)."""
+        getattr(self, f"{name}_mean").copy_(rows.mean(0))
+        getattr(self, f"{name}_scale").copy_(1 / rows.std(0).clamp_min(0.05))
+
+    def _normal(self, name: str, rows: Tensor) -> Tensor:
+        return (rows - getattr(self, f"{name}_mean")) * getattr(self, f"{name}_scale")
+
+    def look(self, cells: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, CELL), (B, PICTURE) -> (B, N, SEEN), (B, N, 3)."""
+        side = round(cells.shape[1] ** 0.5)
+        x = self.cell(self._normal("cells", cells)) + self.cell_picture(self._normal("picture", picture))[:, None]
+        x = x.relu().transpose(1, 2).unflatten(2, (side, side))
+        for conv in self.convs:
+            x = x + conv(x).relu()
+        out = self.out(x.flatten(2).transpose(1, 2))
+        return out[..., :SEEN], out[..., SEEN:]
+
+    def weigh(self, pairs: Tensor, one: Tensor, two: Tensor, picture: Tensor) -> Tensor:
+        """(P, PAIR), (P, SEEN) twice, (P, PICTURE) -> (P,)."""
+        known = torch.cat([self._normal("pairs", pairs), (one - two).abs(), one + two], 1)
+        x = (self.pair(known) + self.pair_picture(self._normal("picture", picture))).relu()
+        return self.last(fn.relu(self.deep(x)))[:, 0]
+
+    @torch.no_grad()
+    def export(self) -> Weights:
+        """Arrays for numpy, float16 rounded, normalization folded in."""
+        w: dict[str, Tensor] = {}
+
+        def fold(name: str, layer: nn.Linear, size: int) -> tuple[Tensor, Tensor]:
+            mean, scale = getattr(self, f"{name}_mean"), getattr(self, f"{name}_scale")
+            weight = layer.weight.T.clone()
+            weight[:size] *= scale[:, None]
+            return weight, -(mean @ weight[:size])
+
+        w["cell"], shift = fold("cells", self.cell, CELL)
+        w["cell_picture"], more = fold("picture", self.cell_picture, PICTURE)
+        w["cell_bias"] = self.cell.bias + shift + more
+        for dilation, conv in zip(DILATIONS, self.convs, strict=True):
+            w[f"conv{dilation}"] = conv.weight.permute(2, 3, 1, 0).reshape(-1, WIDTH)
+            w[f"conv{dilation}_bias"] = conv.bias
+        w["out"], w["out_bias"] = self.out.weight.T, self.out.bias
+        w["pair"], shift = fold("pairs", self.pair, PAIR)
+        w["pair_picture"], more = fold("picture", self.pair_picture, PICTURE)
+        w["pair_bias"] = self.pair.bias + shift + more
+        w["deep"], w["deep_bias"] = self.deep.weight.T, self.deep.bias
+        w["last"], w["last_bias"] = self.last.weight[0], self.last.bias[0]
+        return {name: value.float().cpu().numpy().astype(np.float16).astype(np.float32) for name, value in w.items()}

@@ -1,0 +1,153 @@
+"""What the model learns from: damaged pictures as the restorer sees them, and the groups that merging gets into."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from punks.snap.art import Floats, Ints
+from punks.snap.cells import sample, settle
+from punks.snap.color import ciede2000, lab
+from punks.snap.evidence import Evidence, gather
+from punks.snap.grid import find_grid
+from punks.snap.grouping import alike, drift_field
+from punks.snap.groups import Groups, candidates, start
+from punks.snap.level import level
+from punks.snap.model import SEEN, Weights, look, weigh
+from training.canvas import GRID
+from training.merging.damage import choose, damage
+from training.merging.truth import make
+
+PURE = 0.7
+COST = {"painted": 1.5, "exact": 1.5, "demo": 0.75}  # of merging two colors, as against leaving one in two
+
+
+@dataclass(slots=True)
+class Seen:
+    """One damaged picture. maps float16 (576, CELL), picture (PICTURE,), means (576, 3), owner (576,) tight groups,
+    spread (24, 24); truth: color numbers (576,) and their values, labels float (576, 3) of mask, plain, ground."""
+
+    maps: NDArray[np.float16]
+    picture: Floats
+    means: Floats
+    owner: Ints
+    spread: Floats
+    color: Ints
+    values: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    cost: float
+
+
+@dataclass(slots=True)
+class State:
+    """Pairs of one state of merging: groups (576,) and for P pairs both groups, what tells, label and weight."""
+
+    owner: Ints
+    one: Ints
+    two: Ints
+    told: NDArray[np.float16]
+    same: NDArray[np.bool_]
+    weight: NDArray[np.float16]
+
+
+def view(pixels: NDArray[np.uint8]) -> tuple[Floats, Ints, Floats, Evidence]:
+    """As the restorer sees a picture: levelled cells, tight groups, spread, evidence."""
+    picture = Image.fromarray(pixels)
+    found = find_grid(picture, GRID)
+    blocks = sample(pixels, found)
+    cells, spread = settle(pixels, found, blocks[..., :3])
+    plain = cells.reshape(-1, 3)
+    means = level(cells, blocks).reshape(-1, 3)
+    means = means - drift_field(means, alike(means), GRID)
+    owner = alike(means)
+    moved = np.sqrt(((means - plain) ** 2).sum(1))
+    return means, owner, spread, gather(means, moved, spread, blocks, owner)
+
+
+def see(seed: int, index: int) -> Seen:
+    """Picture number `index` of a seed."""
+    rng = np.random.default_rng([seed, index])
+    kind = choose(rng)
+    truth = make(rng, drawn=kind == "demo" and rng.random() < 0.6, faint=kind in ("painted", "exact"))
+    means, owner, spread, evidence = view(damage(truth, kind, rng))
+    values, color = np.unique(truth.cells.reshape(-1, 3), axis=0, return_inverse=True)
+    plain = np.full(GRID * GRID, truth.plain)
+    labels = np.stack([truth.mask.ravel(), plain, truth.ground.ravel()], -1)
+    return Seen(
+        evidence.cells.astype(np.float16),
+        evidence.picture,
+        means.astype(np.float32),
+        owner,
+        spread.astype(np.float32),
+        color.ravel(),
+        values,
+        labels.astype(np.uint8),
+        COST.get(kind, 1.0),
+    )
+
+
+def judge(seen: Seen, groups: Groups, one: Ints, two: Ints) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether each pair's cells mostly have one color in truth, and how much it matters."""
+    size = len(groups.count)
+    table = np.zeros((size, len(seen.values)))
+    np.add.at(table, (groups.owner, seen.color), 1)
+    main, most = table.argmax(1), table.max(1) / table.sum(1)
+    same = main[one] == main[two]
+    gap = ciede2000(lab(seen.values[main[one]]), lab(seen.values[main[two]]))
+    weight = np.select([same, gap < 1.5, gap < 2.4, gap < 8, gap < 14], [1.0, 0.1, 0.4, 1.4 * seen.cost, 0.8], 0.4)
+    return same, weight * np.where(np.minimum(most[one], most[two]) < PURE, 0.3, 1.0)
+
+
+def unroll(
+    seen: Seen, rng: np.random.Generator, weights: Weights | None, bias: float = 0.0, most: int = 10
+) -> list[State]:
+    """States on the way of a policy: the model's own, or without one the truth with errors."""
+    embedding = np.zeros((len(seen.means), SEEN), np.float32)
+    ground = None
+    if weights:
+        embedding, logits = look(seen.maps.astype(np.float32), seen.picture, weights)
+        mask = logits[:, 0] > 0
+        if mask.any() and logits[mask, 1].mean() > 0 and rng.random() < 0.8:
+            ground = mask
+    elif rng.random() < 0.6 and seen.labels[0, 1]:
+        ground = seen.labels[:, 0] > 0
+    groups = start(seen.means, seen.owner, ground, seen.spread, embedding)
+    states: list[State] = []
+    wrong = rng.choice([0.0, 0.03, 0.1])
+    while len(groups.count) > 1 and len(states) < most:
+        one, two, told = candidates(groups)
+        if not len(one):
+            break
+        same, weight = judge(seen, groups, one, two)
+        kept = (told[:, 1] < 2.4) | (rng.random(len(one)) < 0.3)  # most far pairs teach nothing
+        states.append(
+            State(
+                groups.owner.astype(np.int16),
+                one[kept].astype(np.int16),
+                two[kept].astype(np.int16),
+                told[kept].astype(np.float16),
+                same[kept],
+                weight[kept].astype(np.float16),
+            )
+        )
+        if weights:
+            mean = (groups.sums[:, 10:] / groups.count[:, None]).astype(np.float32)
+            logit = weigh(told, mean[one], mean[two], seen.picture, weights) - bias
+        else:
+            flip = rng.random(len(one)) < wrong
+            logit = np.where(same ^ flip & (told[:, 1] < 0.8), 3.0, -3.0) - told[:, 1] + rng.normal(0, 0.3, len(one))
+        first, second = mutual(logit, one, two, len(groups.count))
+        if not len(first):
+            break
+        groups = groups.merged(first, second)
+    return [states[i] for i in np.sort(rng.permutation(len(states))[:6])]
+
+
+def mutual(logit: Floats, one: Ints, two: Ints, size: int) -> tuple[Ints, Ints]:
+    """Pairs of positive logit that are the best one for both of their groups."""
+    best = np.zeros(size)
+    np.maximum.at(best, one, logit)
+    np.maximum.at(best, two, logit)
+    chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
+    return two[chosen], one[chosen]
