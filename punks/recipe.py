@@ -5,7 +5,7 @@ import math
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from punks import variants
 from punks.errors import RecipeError
@@ -39,7 +39,7 @@ class Lora:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sha256, str) or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+        if not re.fullmatch("[0-9a-f]{64}", str(self.sha256)):
             raise RecipeError("loras.sha256", self.sha256, "use the SHA-256 of the file, in hex")
         if type(self.scale) not in (int, float) or not 0 <= self.scale <= MAX_SCALE:
             raise RecipeError("loras.scale", self.scale, f"use a number from 0 to {MAX_SCALE}")
@@ -54,9 +54,10 @@ class Lora:
         if isinstance(value, Lora):
             return value
         names = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(value, dict) or not {"name", "sha256"} <= value.keys() <= set(names):
+        given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if not {"name", "sha256"} <= given.keys() <= set(names):
             raise RecipeError("loras", value, f"use objects with {', '.join(names)}")
-        return cls(**value)  # pyright: ignore[reportUnknownArgumentType]
+        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +109,7 @@ class Recipe:
         if self.prompt is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise RecipeError("prompt", None, _SAY)
         self._check_seeds()
-        if not isinstance(self.loras, list | tuple) or len(self.loras) > _MOST_LORAS:
-            raise RecipeError("loras", self.loras, f"use a list of at most {_MOST_LORAS} LoRAs")
-        object.__setattr__(self, "loras", tuple(Lora.of(one) for one in self.loras))
+        object.__setattr__(self, "loras", _loras(self.loras))
         check(self)
         if self.vary > 0 and self.vary_seed is None:
             object.__setattr__(self, "vary_seed", seed_after(self.seed))
@@ -188,6 +187,13 @@ class Recipe:
         if self.steer > 0 and self.steer_color is None:
             found.append("steer: has no effect without steer_color or a background color")
         return found
+
+
+def _loras(given: object) -> tuple[Lora, ...]:
+    listed = cast("list[object]", given) if isinstance(given, list | tuple) else None
+    if listed is None or len(listed) > _MOST_LORAS:
+        raise RecipeError("loras", cast("object", given), f"use a list of at most {_MOST_LORAS} LoRAs")
+    return tuple(map(Lora.of, listed))
 
 
 # fields that all pictures of one batch share
