@@ -117,6 +117,8 @@ def test_bodies_that_are_no_request(served: Served):
     for content, headers, status in (
         (b"{", json_type, 400),
         (b"[" * 100_000, json_type, 400),
+        (b'{"input":' * 400 + b"1" + b"}" * 400, json_type, 400),
+        *((b'{"zzz":' * depth + b"1" + b"}" * depth, json_type, 400) for depth in (900, 950, 980, 1000)),
         (b"[]", json_type, 422),
         (b'{"input": []}', json_type, 422),
         (b"{}", {"Content-Type": "text/plain"}, 415),
