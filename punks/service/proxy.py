@@ -113,7 +113,10 @@ class Proxy:
         if answer is None:
             self._say("canceled: the client left")
             return Response(status_code=499)
-        self._say(f"{_outcome(answer)} ({time.perf_counter() - started:.1f} s)")
+        if answer.status_code == 200:
+            ended = answer.json()
+            why = f": {ended['error']}" if "error" in ended else ""
+            self._say(f"{ended['status']}{why} ({time.perf_counter() - started:.1f} s)")
         return _response(answer)
 
     async def _ask(self, request: Request, content: str) -> httpx2.Response:
@@ -231,10 +234,3 @@ async def _until_gone(request: Request, scope: anyio.CancelScope) -> None:
 
 def _response(answer: httpx2.Response) -> Response:
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
-
-
-def _outcome(answer: httpx2.Response) -> str:
-    """The line of the log: how it ended, with the reason if it failed."""
-    body: Any = answer.json() if answer.headers.get("content-type") == "application/json" else {}
-    error = body.get("error") or "; ".join(one["msg"] for one in body.get("detail", ()))
-    return f"{body.get('status', 'refused')}{': ' if error else ''}{error}"
