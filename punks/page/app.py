@@ -94,9 +94,8 @@ def make_app(studio: Studio, port: int) -> Starlette:
 
     async def news(_: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
-            yield _line({"event": "queue", "names": studio.queue.names()})
-            async for one in studio.news.listen():
-                yield _line(one)
+            async for one in studio.news.listen(lambda: {"names": studio.queue.names()}):
+                yield f"data: {json.dumps(one)}\n\n"
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
@@ -127,10 +126,6 @@ def make_app(studio: Studio, port: int) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers={PunkError: failed})
 
 
-def _line(news: dict[str, Any]) -> str:
-    return f"data: {json.dumps(news)}\n\n"
-
-
 def _name(number: object) -> str:
     """The name of the punk with a number. Raises RecipeError."""
     if type(number) is not int or not 0 < number < 10**9:
@@ -152,8 +147,9 @@ async def _content(request: Request, most: int) -> bytes:
 
 
 async def _body(request: Request) -> dict[str, Any]:
+    content = await _content(request, LONGEST)
     try:
-        body = json.loads(await _content(request, LONGEST))
+        body = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RecipeError("body", "", f"it is not JSON ({error})") from error
     if not isinstance(body, dict):

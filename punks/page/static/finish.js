@@ -17,7 +17,7 @@ export class Finish {
     this.own.oninput = () => { this.background.clear(); this.change({ background: this.own.value }); };
     this.background.box.append(this.own);
     this.eyes = new Chips("Eyes", ["keep", ...Object.keys(eyes)], { colors: eyes, none: null, onchange: ([word]) => this.change({ eyes: word }) });
-    this.colors = element("input", { type: "range", id: "colors", min: 2, max: ALL, value: ALL });
+    this.colors = element("input", { type: "range", id: "colors", ariaLabel: "Number of colors", min: 2, max: ALL, value: ALL });
     this.colorsSaid = element("output", { textContent: "all" });
     this.colors.oninput = () => this.change({ colors: Number(this.colors.value) === ALL ? null : Number(this.colors.value) });
     this.palette = element("input", { id: "palette", placeholder: "its own, or #6ae745, teal, black", spellcheck: false });
