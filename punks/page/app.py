@@ -69,6 +69,9 @@ def make_app(studio: Studio, port: int) -> Starlette:
         await run_in_threadpool(studio.pick, _name(request.path_params["number"]), await _values(request))
         return JSONResponse({})
 
+    async def calls(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(studio.calls, _name(request.path_params["number"])))
+
     async def upload(request: Request) -> Response:
         return JSONResponse(await _uploaded(request, studio, studio.take_in))
 
@@ -118,6 +121,7 @@ def make_app(studio: Studio, port: int) -> Starlette:
         Route("/api/punks", listed),
         Route(f"{punk}/finish", finish, methods=["POST"]),
         Route(f"{punk}/pick", pick, methods=["POST"]),
+        Route(f"{punk}/calls", calls),
         Route(f"{punk}/{{kind}}.png", picture),
         Route(f"{punk}/take/punk.{{suffix}}", take),
         Mount("/static", StaticFiles(directory=STATIC)),
