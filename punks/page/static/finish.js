@@ -117,8 +117,10 @@ export class Finish {
       const { punk, values: asked } = this;
       try {
         const found = await post(`api/punks/${punk.number}/finish`, { values: asked });
-        if (this.punk.name === punk.name) { this.fine = asked; this.unsaved = true; }
-        if (this.punk.name !== punk.name || this.late) continue;  // what was chosen since must not spring back
+        if (this.punk.name !== punk.name) { await this.save(punk, asked); continue; }
+        this.fine = asked;
+        this.unsaved = true;
+        if (this.late) continue;  // what was chosen since must not spring back
         say("finish-error", "");
         this.show(found.cells, found.warnings);
         this.controls(found.finish);
@@ -135,17 +137,22 @@ export class Finish {
     say("finish-error", error.message);
   }
 
-  // keeps the changes in the folder, one after the other
+  // keeps the changes in the folder
   flush() {
     clearTimeout(this.saving);
-    const { punk, fine: values } = this;
-    if (this.unsaved) {
-      this.unsaved = false;
-      this.writing = (this.writing ?? Promise.resolve()).then(() => post(`api/punks/${punk.number}/finish`, { values, save: true })).catch((error) => this.refuse(error));
-      const mine = this.writing;
-      mine.then(() => { if (this.writing === mine) this.writing = null; });
-    }
+    if (this.unsaved) this.save(this.punk, this.fine);
+    this.unsaved = false;
     return this.writing;
+  }
+
+  // one after the other
+  save(punk, values) {
+    const mine = (this.writing ?? Promise.resolve())
+      .then(() => post(`api/punks/${punk.number}/finish`, { values, save: true }))
+      .catch((error) => this.refuse(error))
+      .finally(() => { if (this.writing === mine) this.writing = null; });
+    this.writing = mine;
+    return mine;
   }
 
   async load(file) {
