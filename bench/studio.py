@@ -64,9 +64,10 @@ def first_paint(page: Page) -> float:
 def click_to_picture(page: Page) -> float:
     """Median seconds from a click on a background to the canvas showing it, as the page itself sees it."""
     script = """(chip) => new Promise((resolve) => {
-      const canvas = document.querySelector("#canvas"), levels = () => canvas.getContext("2d").getImageData(0, 0, 24, 24).data.join();
-      const before = levels(), start = performance.now();
-      const look = () => (levels() === before ? requestAnimationFrame(look) : resolve((performance.now() - start) / 1000));
+      const pen = document.querySelector("#canvas").getContext("2d");
+      const levels = () => pen.getImageData(0, 0, 24, 24).data.join();
+      const before = levels(), start = performance.now(), seconds = () => (performance.now() - start) / 1000;
+      const look = () => (levels() === before ? requestAnimationFrame(look) : resolve(seconds()));
       chip.click();
       look();
     })"""
@@ -139,9 +140,8 @@ def main() -> None:
             print(f"click to finished       {1000 * click_to_picture(page):.0f} ms   (< 100)", flush=True)
             loaded, frame = scroll(page, args.count)
             print(f"{args.count} tiles            {loaded:.1f} s to load them all, {frame:.0f} ms a frame", flush=True)
-    print(
-        f"previews                {100 * preview_share(Recipe(prompt=PROMPTS[0], variant='demo', seed=1)):.0f}% of the time"
-    )
+    share = preview_share(Recipe(prompt=PROMPTS[0], variant="demo", seed=1))
+    print(f"previews                {100 * share:.0f}% of the time")
 
 
 if __name__ == "__main__":
