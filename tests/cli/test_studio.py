@@ -63,7 +63,10 @@ def test_it_ends_with_its_terminal(tiny_weights: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "punks", "studio", str(folder), "--no-browser"]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
-    assert b"http://127.0.0.1:" in os.read(ours, 1000)
+    said = b""
+    while not said.endswith(b"\n"):
+        said += os.read(ours, 1000)
+    assert said.startswith(b"http://127.0.0.1:")
     os.close(ours)
     process.send_signal(signal.SIGHUP)  # which a shell sends its jobs when the terminal closes
     assert process.wait(30) == 0
