@@ -33,14 +33,16 @@ def group(
         if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
             home = groups.owner[ground.argmax()]
             logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
-        # Pairs that are each other's best merge at once: the same tree as one by one, in a few rounds.
+        # All groups whose best partner is larger merge at once, unless that merges itself: nearly the same tree as one
+        # by one, in a few rounds.
         best = np.zeros(len(groups.count), np.float32)
         np.maximum.at(best, one, logit)
         np.maximum.at(best, two, logit)
-        chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
-        if not chosen.any():
+        first, second = two[at := np.flatnonzero((logit > 0) & (logit == best[one]))], one[at]
+        stays = ~np.isin(first, second)
+        if not stays.any():
             break
-        groups = groups.merged(two[chosen], one[chosen])
+        groups = groups.merged(first[stays], second[stays])
     return reassigned(means, groups.owner, ground, len(spread))
 
 

@@ -1,6 +1,6 @@
 """Groups of cells, how they merge, and what tells whether two of them share a color."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,28 +25,21 @@ class Groups:
     touch: Floats  # (4, K, K): neighbours, steps between them, diagonal neighbours, both within 5x5 cells
 
     def merged(self, first: Ints, second: Ints) -> "Groups":
-        """With each group of `second` merged into its partner in `first`."""
-        size = len(self.count)
-        keep = np.ones(size, bool)
-        keep[second] = False
-        into = np.cumsum(keep) - 1
-        into[second] = into[first]
-        count, sums, nearest, touch = self.count.copy(), self.sums.copy(), self.nearest.copy(), self.touch.copy()
-        count[first] += count[second]
-        sums[first] += sums[second]
-        nearest[first] = np.minimum(nearest[first], nearest[second])
-        nearest[:, first] = np.minimum(nearest[:, first], nearest[:, second])
-        touch[:, first] += touch[:, second]
-        touch[:, :, first] += touch[:, :, second]
-        at = np.flatnonzero(keep)
-        square = np.ix_(at, at)
-        return replace(
-            self,
-            owner=into[self.owner],
-            count=count[keep],
-            sums=sums[keep],
-            nearest=nearest[square],
-            touch=touch[(slice(None), *square)],
+        """With each group of `second` merged into its partner in `first`, which merges into none itself."""
+        into = np.arange(len(self.count))
+        into[second] = first
+        order = np.argsort(into, kind="stable")
+        starts = np.flatnonzero(np.diff(into[order], prepend=-1))
+        rank = np.zeros(len(into), np.intp)
+        rank[into[order[starts]]] = np.arange(len(starts))
+        nearest = np.minimum.reduceat(self.nearest[order], starts, axis=0)
+        touch = np.add.reduceat(self.touch[:, order], starts, axis=1)
+        return Groups(
+            rank[into][self.owner],
+            np.add.reduceat(self.count[order], starts),
+            np.add.reduceat(self.sums[order], starts),
+            np.minimum.reduceat(nearest[:, order], starts, axis=1),
+            np.add.reduceat(touch[:, :, order], starts, axis=2),
         )
 
 
