@@ -34,7 +34,7 @@ def find_grid(picture: Image.Image, grid: int) -> Grid:
         np.asarray(light.reduce((thick, 1)), np.float32).T,
         np.asarray(light.reduce((1, thick)), np.float32),
     ):
-        gradient = 2 * np.abs(strips[:, 1:] - strips[:, :-1])
+        gradient = np.ascontiguousarray(2 * np.abs(strips[:, 1:] - strips[:, :-1]))
         # Edges stand out from their surroundings; the slopes of a soft picture do not.
         gradient = np.maximum(gradient - _around(gradient, round(size / grid)), 0)
         profile = np.maximum(gradient - 4 * np.median(gradient[::3]) - 4, 0).sum(0)
