@@ -38,7 +38,9 @@ def group(
         np.maximum.at(best, one, logit)
         np.maximum.at(best, two, logit)
         first, second = two[at := np.flatnonzero((logit > 0) & (logit == best[one]))], one[at]
-        stays = ~np.isin(first, second)
+        leaves = np.zeros(len(groups.count), bool)
+        leaves[second] = True
+        stays = ~leaves[first]
         if not stays.any():
             break
         groups = groups.merged(first[stays], second[stays])
