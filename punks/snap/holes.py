@@ -120,6 +120,8 @@ def _parts(groups: Ints) -> Ints:
 def _specked(mask: Bools, points: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
     found = (_moved(mask, border=1).sum(0) >= 3) & ~mask
+    if not found.any():
+        return mask
     found[found] = _near(mask, points, found) < most
     return mask | found
 
@@ -169,6 +171,8 @@ def _cut_off(mask: Bools, level: Floats, figure: Bools) -> Bools:
 
 def _alike(asked: Bools, mask: Bools, points: Floats, most: float) -> Bools:
     """Those of the cells asked about whose color is near to that of some cell in the mask, wherever that is."""
+    if not asked.any():
+        return asked
     alike = asked.copy()
     alike[asked] = (ciede2000(points[asked][:, None], points[mask]) < most).any(1)
     return alike
