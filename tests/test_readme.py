@@ -46,4 +46,4 @@ def test_every_variant_is_in_the_table():
 
 
 def test_it_stays_short():
-    assert len(README.splitlines()) < 160
+    assert len(README.splitlines()) < 170

@@ -63,7 +63,7 @@ def punks(python: Path, home: Path, *args: str) -> str:
 
 def test_it_paints_the_demo_in_an_empty_folder(python: Path, home: Path) -> None:
     said = punks(python, home, "generate", "lady, red hair", "--steps", "4", "-o", "x.png")
-    assert "demo" in said
+    assert "painting with the small demo model instead\nto install it: punks weights --fetch sd15-perfect\n" in said
     with Image.open(home / "x.png") as image:
         assert image.size == (1024, 1024)
     assert [path.name for path in home.iterdir() if not path.name.startswith(".")] == ["x.png"]

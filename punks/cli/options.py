@@ -133,8 +133,8 @@ def present_variant() -> str:
     from punks.files import weights
 
     row = variants.variant(variants.DEFAULT)
-    if not weights.missing(row, row.epoch):
+    if weights.available(row):
         return row.name
     print(f"{row.name} is not installed; painting with the small demo model instead", file=sys.stderr)
-    print(f"to install it: script/download-weights {row.name}", file=sys.stderr)
+    print(f"to install it: {weights.fetch_command(row)}", file=sys.stderr)
     return "demo"

@@ -93,6 +93,7 @@ def _listening(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(("127.0.0.1", port))
+        found.listen()  # the address that is printed answers from now on
     except (OSError, OverflowError) as error:
         found.close()
         raise PunkError(

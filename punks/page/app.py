@@ -69,6 +69,9 @@ def make_app(studio: Studio, port: int) -> Starlette:
         await run_in_threadpool(studio.pick, _name(request.path_params["number"]), await _values(request))
         return JSONResponse({})
 
+    async def calls(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(studio.calls, _name(request.path_params["number"])))
+
     async def upload(request: Request) -> Response:
         return JSONResponse(await _uploaded(request, studio, studio.take_in))
 
@@ -94,9 +97,8 @@ def make_app(studio: Studio, port: int) -> Starlette:
 
     async def news(_: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
-            yield _line({"event": "queue", "names": studio.queue.names()})
-            async for one in studio.news.listen():
-                yield _line(one)
+            async for one in studio.news.listen(lambda: {"names": studio.queue.names()}):
+                yield f"data: {json.dumps(one)}\n\n"
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
@@ -119,16 +121,13 @@ def make_app(studio: Studio, port: int) -> Starlette:
         Route("/api/punks", listed),
         Route(f"{punk}/finish", finish, methods=["POST"]),
         Route(f"{punk}/pick", pick, methods=["POST"]),
+        Route(f"{punk}/calls", calls),
         Route(f"{punk}/{{kind}}.png", picture),
         Route(f"{punk}/take/punk.{{suffix}}", take),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost"))
     return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], exception_handlers={PunkError: failed})
-
-
-def _line(news: dict[str, Any]) -> str:
-    return f"data: {json.dumps(news)}\n\n"
 
 
 def _name(number: object) -> str:
@@ -152,8 +151,9 @@ async def _content(request: Request, most: int) -> bytes:
 
 
 async def _body(request: Request) -> dict[str, Any]:
+    content = await _content(request, LONGEST)
     try:
-        body = json.loads(await _content(request, LONGEST))
+        body = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RecipeError("body", "", f"it is not JSON ({error})") from error
     if not isinstance(body, dict):

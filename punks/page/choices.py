@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from punks import variants
 from punks.fields import bounds
 from punks.files import weights
 from punks.finish import SIZES
 from punks.page.studio import MOST, Studio
 from punks.palette import hex_of
 from punks.request import FIELDS
+from punks.variants import DEFAULT, VARIANTS, Variant
 from punks.vocabulary import COLORS, EYES, PATTERNS, TRAITS
 
 # what the page shows for words whose colors nothing is painted with
@@ -28,9 +28,9 @@ def choices(studio: Studio) -> dict[str, Any]:
     """All that the page needs to build its controls."""
     colors = {name: hex_of(color) for name, color in COLORS.items()}
     hair = {word: {**colors, **_HAIR}.get(word) for word in TRAITS["hair"]}
-    rows = [row for row in variants.VARIANTS.values() if weights.epochs_present(row)]
-    rows = [row for row in rows if not weights.missing(row, weights.epochs_present(row)[0])]
-    default = next((row for row in rows if row.name == variants.DEFAULT), rows[0])
+    rows = [row for row in VARIANTS.values() if weights.epochs_present(row)]
+    rows = [row for row in rows if weights.available(row, weights.epochs_present(row)[0])]
+    default = next((row for row in rows if row.name == DEFAULT), rows[0])
     return {
         "folder": studio.folder.resolve().name,
         "subjects": TRAITS["subject"],
@@ -47,8 +47,8 @@ def choices(studio: Studio) -> dict[str, Any]:
         "variants": [_variant(row) for row in rows],
         "default": default.name,
         "note": ""
-        if default.name == variants.DEFAULT
-        else f"{variants.DEFAULT} is not installed; script/download-weights {variants.DEFAULT} fetches it",
+        if default.name == DEFAULT
+        else f"{DEFAULT} is not installed; to install it: {weights.fetch_command(VARIANTS[DEFAULT])}",
     }
 
 
@@ -68,7 +68,7 @@ def _setting(name: str, label: str) -> dict[str, Any]:
     }
 
 
-def _variant(row: variants.Variant) -> dict[str, Any]:
+def _variant(row: Variant) -> dict[str, Any]:
     present = weights.epochs_present(row)
     return {
         "name": row.name,

@@ -157,9 +157,12 @@ class Studio:
             "painting": "painting" in entry["files"],
             "choice": pick.choice,
             "rating": pick.rating,
-            "command": command(recipe, finish),
-            "api": api_call(recipe, finish),
         }
+
+    def calls(self, name: str) -> dict[str, str]:
+        """The command and the API call that make a punk again. Raises BatchError."""
+        recipe, finish = _divided(self._entry(name))
+        return {"command": command(recipe, finish), "api": api_call(recipe, finish)}
 
     def punk(self, name: str) -> Punk:
         """A punk as it is finished now. Raises BatchError."""

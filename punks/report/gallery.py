@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from punks.batch.manifest import Entry, warnings
+from punks.batch.picks import Pick, read_picks
 from punks.errors import BatchError
 from punks.prompts import HEAD, TAIL
 from punks.report.sheet import read_pixels
@@ -48,6 +49,7 @@ class _Head:
     pictures: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4096, np.int64))
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4096, 3), np.int64))
     digest: Any = field(default_factory=hashlib.sha256)
+    picks: dict[str, Pick] = field(default_factory=dict[str, Pick])
 
 
 def write_gallery(folder: Path, entries: Iterable[Entry], title: str | None = None) -> Path:
@@ -56,7 +58,7 @@ def write_gallery(folder: Path, entries: Iterable[Entry], title: str | None = No
     The title is the folder's name by default. Memory does not grow with the batch, but for the values of its traits.
     Raises ImageError on pixels that cannot be read, BatchError where the disk refuses.
     """
-    head, group = _Head(), list[Entry]()
+    head, group = _Head(picks=read_picks(folder)), list[Entry]()
     try:
         (folder / "gallery").mkdir(exist_ok=True)
         for entry in entries:
@@ -98,7 +100,7 @@ def _write_page(folder: Path, head: _Head, group: list[Entry]) -> None:
         "images": [entry["files"]["image"] for entry in group],
         "paintings": [entry["files"].get("painting") for entry in group],
         "palettes": ["".join(color.removeprefix("#") for color in entry["palette"]) for entry in group],
-        "traits": [_value_ids(head, _traits(entry)) for entry in group],
+        "traits": [_value_ids(head, {**_traits(entry), **_picked(head, entry)}) for entry in group],
         "warnings": [warnings(entry) for entry in group],
         "base": [bases.setdefault(_base(entry["recipe"]), len(bases)) for entry in group],
     }
@@ -131,6 +133,13 @@ def _shown(prompt: str) -> str:
 def _traits(entry: Entry) -> Mapping[str, Any]:
     """Those of a collection, or else those that the recipe asks for."""
     return entry.get("traits") or entry["recipe"].get("traits") or {}
+
+
+def _picked(head: _Head, entry: Entry) -> dict[str, Any]:
+    """What somebody thinks of a punk, to filter by as by a trait."""
+    pick = head.picks.get(entry["name"], Pick())
+    values = {"pick": {"keep": "kept", "reject": "rejected"}.get(pick.choice or ""), "rating": pick.rating}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _value_ids(head: _Head, traits: Mapping[str, Any]) -> list[int]:

@@ -23,17 +23,17 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_fixed
 
 from punks.request import ALIASES
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _COG_FOLDERS = Path("/tmp/coglet/predictions")  # noqa: S108 - Cog makes one a prediction and never removes it
 _LARGEST = 100_000_000  # bytes of a request, as in Cog
+_ABSENT = {"error": "the model is still loading, or its server has ended", "status": "failed"}
 _LATE = 1.0  # seconds: Cog answers before its slot is free, so a 409 right after an answer says nothing
 
 
@@ -83,7 +83,7 @@ class Proxy:
         self.app = Starlette(
             routes=routes,
             middleware=[cors, guard] if origins else [guard],
-            exception_handlers={RefusedError: _refusal, httpx2.TransportError: _absent},
+            exception_handlers={RefusedError: _refusal, httpx2.TransportError: _absent, ClientDisconnect: _gone},
             lifespan=self._lifespan,
         )
 
@@ -102,36 +102,39 @@ class Proxy:
 
     async def _predict(self, request: Request) -> Response:
         body, started = await self._body(request), time.perf_counter()
+        name, content = request.path_params.get("id") or body["id"], _text(body)
         answer = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_until_gone, request, tasks.cancel_scope)  # Cog cancels when its client leaves
-            answer = await self._ask(request, body)
+            answer = await self._ask(request, content)
             tasks.cancel_scope.cancel()
         if answer is None or answer.status_code in (200, 202):
-            self._ids.add(request.path_params.get("id") or body["id"])
+            self._ids.add(name)
         if answer is None:
             self._say("canceled: the client left")
             return Response(status_code=499)
-        self._say(f"{_outcome(answer)} ({time.perf_counter() - started:.1f} s)")
+        if answer.status_code == 200:
+            ended = answer.json()
+            why = f": {ended['error']}" if "error" in ended else ""
+            self._say(f"{ended['status']}{why} ({time.perf_counter() - started:.1f} s)")
         return _response(answer)
 
-    async def _ask(self, request: Request, body: dict[str, Any]) -> httpx2.Response:
+    async def _ask(self, request: Request, content: str) -> httpx2.Response:
         headers = {"Content-Type": "application/json", "Prefer": request.headers.get("prefer", "wait")}
-        retrying = AsyncRetrying(
-            retry=retry_if_result(_at_capacity),
-            wait=wait_fixed(0.02),
-            stop=stop_after_delay(_LATE),
-            retry_error_callback=_last,
-        )
-        return await retrying(
-            self._cog.request, request.method, request.url.path, content=json.dumps(body), headers=headers
-        )
+        end = anyio.current_time() + _LATE
+        while True:
+            try:
+                answer = await self._cog.request(request.method, request.url.path, content=content, headers=headers)
+            except httpx2.TransportError:
+                return httpx2.Response(503, json=_ABSENT)
+            if answer.status_code != 409 or anyio.current_time() > end:
+                return answer
+            await anyio.sleep(0.02)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         """The request as it is handed on. Raises RefusedError."""
         body = await _json(request)
-        name = request.path_params.get("id") or body.setdefault("id", secrets.token_hex(13))
-        _checked(name)
+        _checked(request.path_params.get("id") or body.setdefault("id", secrets.token_hex(13)))
         if body.get("webhook") is not None and not self._webhooks:
             raise RefusedError(422, "webhooks are off; start the server with --webhooks", "webhook")
         given = body.get("input")
@@ -184,7 +187,11 @@ async def _refusal(_request: Request, error: Exception) -> Response:
 async def _absent(request: Request, _error: Exception) -> Response:
     if request.url.path == "/health-check":
         return JSONResponse({"status": "STARTING"})
-    return JSONResponse({"error": "the model is still loading", "status": "failed"}, 503)
+    return JSONResponse(_ABSENT, 503)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=499)
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -205,6 +212,13 @@ async def _json(request: Request) -> dict[str, Any]:
     return cast(dict[str, Any], body)
 
 
+def _text(body: dict[str, Any]) -> str:
+    try:
+        return json.dumps(body)
+    except RecursionError as error:
+        raise RefusedError(400, "the body is nested too deeply") from error
+
+
 def _checked(name: object) -> str:
     """The id of a prediction: Cog makes a folder of it, and takes a path too. Raises RefusedError."""
     if isinstance(name, str) and _ID.fullmatch(name):
@@ -218,21 +232,5 @@ async def _until_gone(request: Request, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-def _at_capacity(answer: httpx2.Response) -> bool:
-    return answer.status_code == 409
-
-
-def _last(state: RetryCallState) -> httpx2.Response:
-    assert state.outcome
-    return state.outcome.result()
-
-
 def _response(answer: httpx2.Response) -> Response:
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
-
-
-def _outcome(answer: httpx2.Response) -> str:
-    """The line of the log: how it ended, with the reason if it failed."""
-    body: Any = answer.json() if answer.headers.get("content-type") == "application/json" else {}
-    status, error = body.get("status", "refused"), body.get("error") or body.get("detail")
-    return f"{status}: {error}" if error else str(status)

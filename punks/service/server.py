@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import punks
 from punks.errors import PunkError
 from punks.files.weights import PREDICT
 from punks.variants import DEFAULT
 
-_PACKAGES = Path(punks.__file__).resolve().parent.parent  # where the server and its worker import punks from
+_PACKAGES = Path(__file__).resolve().parents[2]  # where the server and its worker import punks from
 _GRACE = 10.0  # seconds
 # Cog's server with a leash: its standard input ends when this process does, however it was killed, and so do the server
 # and its worker, which are a process group of their own

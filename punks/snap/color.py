@@ -28,10 +28,9 @@ def ciede2000(one: Floats, two: Floats) -> Floats:
     """CIEDE2000 between CIELAB arrays that broadcast. Sharma, Wu, Dalal, Color Res. Appl. 30 (2005) 21-30."""
     l1, a1, b1 = one[..., 0], one[..., 1], one[..., 2]
     l2, a2, b2 = two[..., 0], two[..., 1], two[..., 2]
-    mean7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
-    g = 1.5 - 0.5 * np.sqrt(mean7 / (mean7 + 25.0**7))
+    g = 1.5 - 0.5 * _vivid((np.sqrt(a1 * a1 + b1 * b1) + np.sqrt(a2 * a2 + b2 * b2)) / 2)
     a1, a2 = a1 * g, a2 * g
-    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
+    c1, c2 = np.sqrt(a1 * a1 + b1 * b1), np.sqrt(a2 * a2 + b2 * b2)
     h1, h2 = np.arctan2(b1, a1), np.arctan2(b2, a2)
     turn = (h2 - h1 + np.pi) % (2 * np.pi) - np.pi
     hue = h1 + turn / 2  # of a gray and a colour anything: it only weighs dh, which is 0 there
@@ -46,11 +45,18 @@ def ciede2000(one: Floats, two: Floats) -> Floats:
         - 0.20 * np.cos(4 * hue - np.radians(63))
     )
     degrees = np.degrees(hue) % 360
-    cm7 = cm**7
-    twist = -np.sin(np.radians(60) * np.exp(-(((degrees - 275) / 25) ** 2))) * 2 * np.sqrt(cm7 / (cm7 + 25.0**7))
-    sl = 1 + 0.015 * (lm - 50) ** 2 / np.sqrt(20 + (lm - 50) ** 2)
+    twist = -np.sin(np.radians(60) * np.exp(-(((degrees - 275) / 25) ** 2))) * 2 * _vivid(cm)
+    light = (lm - 50) ** 2
+    sl = 1 + 0.015 * light / np.sqrt(20 + light)
     dl, dc, dh = dl / sl, dc / (1 + 0.045 * cm), dh / (1 + 0.015 * cm * t)
     return np.sqrt(np.maximum(dl * dl + dc * dc + dh * dh + twist * dc * dh, 0))
+
+
+def _vivid(chroma: Floats) -> Floats:
+    """0 for a gray to 1; products, as powers take ten times as long."""
+    cube = chroma * chroma * chroma
+    seventh = cube * cube * chroma
+    return np.sqrt(seventh / (seventh + 25.0**7))
 
 
 def nearest(rgb: Bytes | Floats, palette: Bytes) -> Ints:

@@ -4,6 +4,7 @@ A trained model weighs them (`model.py`). Logarithms where ratios count: noise i
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,48 +43,31 @@ def gather(means: Floats, moved: Floats, spread: Floats, blocks: Floats, owner: 
         [side * (side - 1), 2 * side * (side - 1)],
     )
     count = np.log(_crowd(means))
-    steps, seen = np.zeros((2, 4, side, side), np.float32)
-    tints = np.zeros((4, side, side), np.float32)
+    steps, tints, corners, seen = around = np.zeros((4, 4, side, side), np.float32)
     for k, (below, along), here, there in _SIDES:
         own, other = overlap(below, along)
         apart = cells[own] - cells[other]
         size = (apart**2).sum(-1)
         steps[k][own] = steps[k + 1][other] = np.sqrt(size)
         tints[k][own] = tints[k + 1][other] = (down if below else across).reshape(size.shape)
-        face = blocks[(*own, *here)][..., :3].mean(2) - blocks[(*other, *there)][..., :3].mean(2)
+        face = (blocks[(*own, *here)][..., :3] - blocks[(*other, *there)][..., :3]).sum(2) / 4
         seen[k][own] = seen[k + 1][other] = np.clip((face * apart).sum(-1) / (size + 1), -0.5, 1.5)
-    corners = np.zeros((4, side, side), np.float32)
     for k, opposite, (below, along) in _CORNERS:
         own, other = overlap(below, along)
         corners[k][own] = corners[opposite][other] = np.sqrt(((cells[own] - cells[other]) ** 2).sum(-1))
+    beside, under = np.log(steps[0][:, :-1].ravel() + 0.3), np.log(steps[2][:-1].ravel() + 0.3)
+    around[:3] = np.log(around[:3] + np.array([0.5, 0.3, 0.5], np.float32)[:, None, None, None])
     off = np.sqrt(((means - ground) ** 2).sum(1))
     loose = np.log(spread.ravel() + 0.1)
     shift = np.log(moved + 0.1)
-    row, column = (np.indices((side, side)).reshape(2, -1) + 0.5) / side - 0.5
-    maps = np.empty((side * side, CELL), np.float32)
+    maps = _places(side).copy()
     maps[:, :3] = points * np.array([0.02, 0.025, 0.025], np.float32) - np.array([1, 0, 0], np.float32)
     maps[:, 3:6] = means / 128 - 1
     maps[:, 6], maps[:, 7] = loose, shift
     maps[:, 8:11] = count / 3 - 1
-    maps[:, 11:15] = np.log(steps + 0.5).reshape(4, -1).T
-    maps[:, 15:19] = np.log(tints + 0.3).reshape(4, -1).T
-    maps[:, 19:23] = np.log(corners + 0.5).reshape(4, -1).T
-    maps[:, 23:27] = seen.reshape(4, -1).T
+    maps[:, 11:27] = around.reshape(16, -1).T
     maps[:, 27], maps[:, 28] = np.log(off + 0.5), np.log(away + 0.3)
     maps[:, 29], maps[:, 30] = main, frame
-    maps[:, 31], maps[:, 32] = 2 * row, 2 * column
-    maps[:, 33] = np.abs(2 * column)
-    maps[:, 34:38] = np.stack(
-        [
-            row * side < 1 - side / 2,
-            row * side > side / 2 - 1,
-            column * side < 1 - side / 2,
-            column * side > side / 2 - 1,
-        ],
-        -1,
-    )
-    maps[:, 38] = 1
-    beside, under = np.log(steps[0][:, :-1].ravel() + 0.3), np.log(steps[2][:-1].ravel() + 0.3)
     every = np.sort(np.concatenate([beside, under]))
     inner = ~main.reshape(side, side)
     bold = np.concatenate([beside[inner[:, :-1].ravel()], under[inner[:-1].ravel()], every[-4:]])
@@ -100,6 +84,18 @@ def gather(means: Floats, moved: Floats, spread: Floats, blocks: Floats, owner: 
         ]
     )
     return Evidence(maps, picture.astype(np.float32))
+
+
+@lru_cache
+def _places(side: int) -> Floats:
+    """Maps (N, CELL) with what only the place of a cell decides: where it is, which border it is at."""
+    row, column = (np.indices((side, side)).reshape(2, -1) + 0.5) / side - 0.5
+    edge = 0.5 - 1 / side
+    maps = np.zeros((side * side, CELL), np.float32)
+    maps[:, 31:34] = np.stack([2 * row, 2 * column, np.abs(2 * column)], -1)
+    maps[:, 34:38] = np.stack([row < -edge, row > edge, column < -edge, column > edge], -1)
+    maps[:, 38] = 1
+    return maps
 
 
 def _crowd(means: Floats) -> Floats:

@@ -34,12 +34,14 @@ def find_grid(picture: Image.Image, grid: int) -> Grid:
         np.asarray(light.reduce((thick, 1)), np.float32).T,
         np.asarray(light.reduce((1, thick)), np.float32),
     ):
-        gradient = 2 * np.abs(strips[:, 1:] - strips[:, :-1])
+        gradient = np.ascontiguousarray(2 * np.abs(strips[:, 1:] - strips[:, :-1]))
         # Edges stand out from their surroundings; the slopes of a soft picture do not.
         gradient = np.maximum(gradient - _around(gradient, round(size / grid)), 0)
         profile = np.maximum(gradient - 4 * np.median(gradient[::3]) - 4, 0).sum(0)
         found, move = _fit(profile, size, grid)
-        near = np.abs(np.arange(1, size)[:, None] - found).min(1) <= 0.21 * size / grid
+        at = np.arange(1, size)
+        after = np.clip(np.searchsorted(found, at), 1, grid)
+        near = np.minimum(np.abs(at - found[after - 1]), np.abs(found[after] - at)) <= 0.21 * size / grid
         caught = float(profile[near].sum())
         borders.append(found)
         on += caught
@@ -81,4 +83,5 @@ def _around(values: Floats, width: int) -> Floats:
     sums = np.zeros((len(values), last + 1), np.float32)
     np.cumsum(values, axis=1, out=sums[:, 1:])
     middle = (sums[:, 2 * half + 1 :] - sums[:, : last - 2 * half]) * (1.5 / (2 * half + 1))
-    return np.pad(middle, ((0, 0), (half, half)), mode="edge")
+    first, final = (np.repeat(middle[:, end : end + 1 or None], half, axis=1) for end in (0, -1))
+    return np.concatenate([first, middle, final], axis=1)

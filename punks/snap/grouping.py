@@ -14,8 +14,7 @@ LIKELY = -0.5  # logit from which two groups are one color
 FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
 SAME = 0.8  # colors nearer than this are never told apart
 SIZE, MARGIN = 0.5, 0.5  # how much a color's size speaks for it, and what a cell must gain to change
-# what a neighbour of a color speaks for it
-_AROUND = tuple(((y, x), 0.3 if y and x else 0.45) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
+BESIDE, ASLANT = 0.45, 0.3  # what a neighbor of a color speaks for it
 BLACK = 8  # a color whose brightest channel is no more is pure black
 
 
@@ -33,14 +32,18 @@ def group(
         if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
             home = groups.owner[ground.argmax()]
             logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
-        # Pairs that are each other's best merge at once: the same tree as one by one, in a few rounds.
+        # All groups whose best partner is larger merge at once, unless that merges itself: nearly the same tree as one
+        # by one, in a few rounds.
         best = np.zeros(len(groups.count), np.float32)
         np.maximum.at(best, one, logit)
         np.maximum.at(best, two, logit)
-        chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
-        if not chosen.any():
+        first, second = two[at := np.flatnonzero((logit > 0) & (logit == best[one]))], one[at]
+        leaves = np.zeros(len(groups.count), bool)
+        leaves[second] = True
+        stays = ~leaves[first]
+        if not stays.any():
             break
-        groups = groups.merged(two[chosen], one[chosen])
+        groups = groups.merged(first[stays], second[stays])
     return reassigned(means, groups.owner, ground, len(spread))
 
 
@@ -50,22 +53,32 @@ def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> I
     Of a mixture of equal Gaussians with a Potts prior, two sweeps. Cells of a plain background stay.
     """
     free = np.ones(len(owner), bool) if ground is None else ~ground
+    cells = np.arange(len(owner))
+    beside, weight = _neighbors(side)
     for _ in range(2):
         count = np.bincount(owner)
         middle = values(means, owner)
         away = (means**2).sum(1)[:, None] + (middle**2).sum(1) - 2 * means @ middle.T
-        noise = max(float(np.median(away[np.arange(len(owner)), owner])) / 2.4, 0.3)  # of one channel, squared
+        noise = max(float(np.median(away[cells, owner])) / 2.4, 0.3)  # of one channel, squared
         cost = away / (2 * noise) - SIZE * np.log(count)
-        for shift, weight in _AROUND:
-            beside = np.roll(owner.reshape(side, side), shift, (0, 1)).ravel()
-            cost[np.arange(len(owner)), beside] -= weight
+        around = cells * len(count) + owner[beside]
+        cost -= np.bincount(around.ravel(), weight, cost.size).reshape(cost.shape)
         best = cost.argmin(1)
-        own = cost[np.arange(len(owner)), owner]
+        own = cost[cells, owner]
         moves = free & (count[owner] > 1) & (cost.min(1) < own - MARGIN)
         if not moves.any():
             break
         owner = np.unique(np.where(moves, best, owner), return_inverse=True)[1].ravel()
     return owner
+
+
+@lru_cache
+def _neighbors(side: int) -> tuple[Ints, Floats]:
+    """The eight cells around each (8, N), past the border those of the other side, and their weights (8 N,)."""
+    cells = np.arange(side * side).reshape(side, side)
+    shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
+    beside = np.stack([np.roll(cells, shift, (0, 1)).ravel() for shift in shifts])
+    return beside, np.repeat([ASLANT if y and x else BESIDE for y, x in shifts], side * side)
 
 
 def values(means: Floats, owner: Ints) -> Floats:

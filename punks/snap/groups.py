@@ -1,6 +1,6 @@
 """Groups of cells, how they merge, and what tells whether two of them share a color."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,28 +25,21 @@ class Groups:
     touch: Floats  # (4, K, K): neighbours, steps between them, diagonal neighbours, both within 5x5 cells
 
     def merged(self, first: Ints, second: Ints) -> "Groups":
-        """With each group of `second` merged into its partner in `first`."""
-        size = len(self.count)
-        keep = np.ones(size, bool)
-        keep[second] = False
-        into = np.cumsum(keep) - 1
-        into[second] = into[first]
-        count, sums, nearest, touch = self.count.copy(), self.sums.copy(), self.nearest.copy(), self.touch.copy()
-        count[first] += count[second]
-        sums[first] += sums[second]
-        nearest[first] = np.minimum(nearest[first], nearest[second])
-        nearest[:, first] = np.minimum(nearest[:, first], nearest[:, second])
-        touch[:, first] += touch[:, second]
-        touch[:, :, first] += touch[:, :, second]
-        at = np.flatnonzero(keep)
-        square = np.ix_(at, at)
-        return replace(
-            self,
-            owner=into[self.owner],
-            count=count[keep],
-            sums=sums[keep],
-            nearest=nearest[square],
-            touch=touch[(slice(None), *square)],
+        """With each group of `second` merged into its partner in `first`, which merges into none itself."""
+        into = np.arange(len(self.count))
+        into[second] = first
+        order = np.argsort(into, kind="stable")
+        starts = np.flatnonzero(np.diff(into[order], prepend=-1))
+        rank = np.zeros(len(into), np.intp)
+        rank[into[order[starts]]] = np.arange(len(starts))
+        nearest = np.minimum.reduceat(self.nearest[order], starts, axis=0)
+        touch = np.add.reduceat(self.touch[:, order], starts, axis=1)
+        return Groups(
+            rank[into][self.owner],
+            np.add.reduceat(self.count[order], starts),
+            np.add.reduceat(self.sums[order], starts),
+            np.minimum.reduceat(nearest[:, order], starts, axis=1),
+            np.add.reduceat(touch[:, :, order], starts, axis=2),
         )
 
 
@@ -125,15 +118,15 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     found[7] = (points[one, 0] + points[two, 0]) / 100 - 1
     found[8] = np.hypot(*((points[one, 1:] + points[two, 1:]) / 80).T)
     small, large = count[one], count[two]
-    found[9], found[10] = np.log(small), np.log(large)
+    product = np.concatenate([color**2, color[:, [0, 0, 1]] * color[:, [1, 2, 2]]], 1)
+    spare = (groups.sums[:, 3:9] / count[:, None] - product).astype(np.float32)
+    scatter = np.log(np.sqrt(np.maximum(spare[:, :3].sum(1), 0)) + 0.2)
+    own = np.stack([np.log(count), scatter, np.log(first + 0.1), mean[:, 9], np.minimum(color.max(1) / 16, 4)])
+    found[[9, 11, 25, 27, 29]], found[[10, 12, 26, 28, 30]] = own[:, one], own[:, two]
     unit = apart / np.maximum(away, 1e-3)[:, None]
     weights = np.concatenate([unit**2, 2 * unit[:, [0, 0, 1]] * unit[:, [1, 2, 2]]], 1)
-    for k, which in enumerate((one, two)):
-        middle = color[which]
-        product = np.concatenate([middle**2, middle[:, [0, 0, 1]] * middle[:, [1, 2, 2]]], 1)
-        spare = (groups.sums[which, 3:9] / count[which, None] - product).astype(np.float32)
-        found[11 + k] = np.log(np.sqrt(np.maximum(spare[:, :3].sum(1), 0)) + 0.2)
-        found[13 + k] = np.maximum((spare * weights).sum(1), 0)
+    found[13] = np.maximum((spare[one] * weights).sum(1), 0)
+    found[14] = np.maximum((spare[two] * weights).sum(1), 0)
     found[15] = np.log(away / np.sqrt(found[13] + found[14] + 0.25) + 0.1)
     found[13:15] = np.log(np.sqrt(found[13:15]) + 0.2)
     link = np.sqrt(groups.nearest[one, two])
@@ -146,9 +139,6 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     for k, which in enumerate((one, two)):
         other = np.where(flat > first[which] + 1e-4, first[which], second[which])
         found[23 + k] = np.log((other + 0.1) / (flat + 0.1))
-        found[25 + k] = np.log(first[which] + 0.1)
-        found[27 + k] = mean[which, 9]
-        found[29 + k] = np.minimum(color[which].max(1) / 16, 4)
     found[31] = np.log(np.minimum(around, 50) + 1)
     found[32] = np.log(len(count))
     return one, two, found.T

@@ -4,6 +4,7 @@
 Here somebody asked. Where heads and shoulders are settles what colour alone cannot: the white of an eye is no hole.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,25 +43,25 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     """
     sure = mask
     outer, figure = _outer(side), _figure(side)
-    groups, steps = owner.reshape(side, side), _steps(level, side)
+    groups, points = owner.reshape(side, side), lab(level).reshape(side, side, 3)
     free = np.ones((side, side), bool)
     plain = bool(mask[outer & _before(side, 0, 12)].mean() >= PLAIN)
     if mask[outer].mean() < PLAIN:
         outer, ground, free, plain = _judged(mask, level, groups, plain=plain)
-        mask = _grown((mask | outer) & ground, ground, free, steps)
+        mask = _grown((mask | outer) & ground, ground, free, points)
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
     count = np.bincount(groups[mask], minlength=owner.max() + 1)
     shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
-        mask = _specked(mask, steps, loose * SPECK)
+        mask = _specked(mask, points, loose * SPECK)
     for _ in range(0 if plain else SPAN):
-        mask = mask | _blended(mask, level) & free
-    mask = mask | _alike(_cut_off(mask, level, figure), mask, level, loose * ALIKE)
-    mask = mask | _holes(mask, level, groups, shades, figure)
+        mask = mask | _blended(mask, points, free)
+    mask = mask | _alike(_cut_off(mask, level, figure), mask, points, loose * ALIKE)
+    mask = mask | _holes(mask, level, points, groups, shades, figure)
     if not plain:
-        mask = _specked(mask | _loose(mask, figure), steps, loose * SPECK)
+        mask = _specked(mask | _loose(mask, figure), points, loose * SPECK)
     return sure if mask.all() else mask
 
 
@@ -86,11 +87,14 @@ def _judged(mask: Bools, level: Floats, groups: Ints, *, plain: bool) -> tuple[B
     return outer, ground, free, plain and not (beside & own[groups]).any()
 
 
-def _grown(mask: Bools, ground: Bools, free: Bools, steps: Floats) -> Bools:
-    """Grows over cells of the background's groups, and over small steps of colour."""
+def _grown(mask: Bools, ground: Bools, free: Bools, points: Floats) -> Bools:
+    """Grows over cells of the background's groups, and over small steps of color."""
     while True:
-        joins = (_near(mask, steps) < NEAR) & free | _moved(mask).any(0) & ground
-        if not (joins & ~mask).any():
+        edge = _moved(mask).any(0) & ~mask
+        joins = edge & ground
+        asked = edge & free & ~ground
+        joins[asked] = _near(mask, points, asked) < NEAR
+        if not joins.any():
             return mask
         mask = mask | joins
 
@@ -113,51 +117,49 @@ def _parts(groups: Ints) -> Ints:
         part = least
 
 
-def _specked(mask: Bools, steps: Floats, most: float) -> Bools:
+def _specked(mask: Bools, points: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
-    return mask | (_moved(mask, border=1).sum(0) >= 3) & (_near(mask, steps) < most)
+    found = (_moved(mask, border=1).sum(0) >= 3) & ~mask
+    if not found.any():
+        return mask
+    found[found] = _near(mask, points, found) < most
+    return mask | found
 
 
-def _blended(mask: Bools, level: Floats) -> Bools:
-    """Cells between two parts of the background, within SPAN cells of both, of a colour that mixes theirs."""
-    side = len(mask)
-    colour = lab(level.reshape(side, side, 3))
-    wide = np.pad(
-        np.where(mask[..., None], colour, np.nan), ((SPAN, SPAN), (SPAN, SPAN), (0, 0)), constant_values=np.nan
-    )
-    found = np.zeros_like(mask)
-    for down, along in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        ends: list[Floats] = []
-        for sign in (-1, 1):
-            end = np.full_like(colour, np.nan)
-            for step in range(SPAN, 0, -1):  # the nearest is written last
-                top, left = SPAN + sign * step * down, SPAN + sign * step * along
-                beside = wide[top : top + side, left : left + side]
-                end = np.where(np.isnan(beside), end, beside)
-            ends.append(end)
-        one, way = ends[0], ends[1] - ends[0]
-        part = ((colour - one) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-6)
-        mixed = one + np.clip(part, 0, 1)[..., None] * way
-        found |= ciede2000(colour, np.nan_to_num(mixed)) < np.where(np.isnan(part), -1, MIXED)
-    return found & _moved(mask).any(0)
+def _blended(mask: Bools, points: Floats, free: Bools) -> Bools:
+    """Cells between two parts of the background, within SPAN cells of both, of a color that mixes theirs."""
+    asked = _moved(mask).any(0) & free & ~mask
+    cells = np.argwhere(asked)
+    ahead = np.array(((0, 1), (1, 0), (1, 1), (1, -1)))[:, None, None] * np.arange(1, SPAN + 1)[:, None]
+    at = cells[:, None, None, None] + np.concatenate([-ahead, ahead], axis=1) + SPAN  # (cells, lines, 2 ends, SPAN, 2)
+    held = np.pad(mask, SPAN)[at[..., 0], at[..., 1]]
+    nearest = np.take_along_axis(at, held.argmax(-1)[..., None, None], axis=3)[..., 0, :]
+    cell, line = np.nonzero(held.any(-1).all(-1))
+    ends = np.pad(points, ((SPAN, SPAN), (SPAN, SPAN), (0, 0)))[tuple(nearest[cell, line].transpose(2, 1, 0))]
+    color, one, way = points[asked][cell], ends[0], ends[1] - ends[0]
+    part = ((color - one) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-6)
+    mixed = ciede2000(color, one + np.clip(part, 0, 1)[:, None] * way) < MIXED
+    found = np.zeros(len(cells), bool)
+    found[cell[mixed]] = True
+    asked[asked] = found
+    return asked
 
 
-def _steps(level: Floats, side: int) -> Floats:
-    """CIEDE2000 of each cell from its neighbours, one layer for each of SIDES, where it has one."""
-    colour = lab(level.reshape(side, side, 3))
-    return np.stack([ciede2000(colour, np.roll(colour, shift, (0, 1))) for shift in SIDES])
+def _near(mask: Bools, points: Floats, asked: Bools) -> Floats:
+    """Of each cell asked about the smallest CIEDE2000 from a neighbor that is in the mask; infinite where none is."""
+    found = np.full((len(SIDES), np.count_nonzero(asked)), np.inf, np.float32)
+    side, cell = np.nonzero(_moved(mask)[:, asked])
+    own = np.argwhere(asked)[cell]
+    beside = own - np.array(SIDES)[side]
+    found[side, cell] = ciede2000(points[tuple(own.T)], points[tuple(beside.T)])
+    return found.min(0)
 
 
-def _near(mask: Bools, steps: Floats) -> Floats:
-    """Of each cell the smallest step to a neighbour that is in the mask; infinite where none is."""
-    return np.where(_moved(mask), steps, np.inf).min(0)
-
-
-def _holes(mask: Bools, level: Floats, groups: Ints, shades: Ints, figure: Bools) -> Bools:
+def _holes(mask: Bools, level: Floats, points: Floats, groups: Ints, shades: Ints, figure: Bools) -> Bools:
     """Regions of the background's shades that the figure encloses, none of their cells where only the figure is."""
-    colours = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
-    away = ciede2000(lab(level)[:, None], lab(colours)[None]).min(1).reshape(mask.shape)
-    alike = ((away < SAME) | np.isin(groups, shades)) & ~mask
+    colors = np.stack([np.median(level[(groups == k).ravel() & mask.ravel()], axis=0) for k in shades])
+    alike = ~mask
+    alike[alike] = (ciede2000(points[alike][:, None], lab(colors)) < SAME).any(1) | np.isin(groups[alike], shades)
     return alike & ~reach(figure & alike, alike)
 
 
@@ -167,10 +169,12 @@ def _cut_off(mask: Bools, level: Floats, figure: Bools) -> Bools:
     return inner & ~reach(figure & inner, inner)
 
 
-def _alike(asked: Bools, mask: Bools, level: Floats, most: float) -> Bools:
-    """Those of the cells asked about whose colour is near to that of some cell in the mask, wherever that is."""
-    points, alike = lab(level.reshape(*mask.shape, 3)), asked.copy()
-    alike[asked] = ciede2000(points[asked][:, None], points[mask]).min(1) < most
+def _alike(asked: Bools, mask: Bools, points: Floats, most: float) -> Bools:
+    """Those of the cells asked about whose color is near to that of some cell in the mask, wherever that is."""
+    if not asked.any():
+        return asked
+    alike = asked.copy()
+    alike[asked] = (ciede2000(points[asked][:, None], points[mask]) < most).any(1)
     return alike
 
 
@@ -223,6 +227,7 @@ def _figure(side: int) -> Bools:
     return box(4, 16, 8, 17) | box(17, 21, 8, 13) | box(21, 24, 7, 16)
 
 
+@lru_cache
 def _places(side: int) -> tuple[Floats, Floats]:
     """Of each cell the middle, 0-1 from the top and from the left."""
     rows, columns = np.indices((side, side))

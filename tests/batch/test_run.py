@@ -198,6 +198,17 @@ def test_another_batch_is_not_painted_over(undisturbed: Path, tiny_weights: Path
     assert "1 painted" in batch(jobs, "--overwrite", folder, weights=tiny_weights).stdout
 
 
+def test_ctrl_c_while_painters_start_is_one_line(tiny_weights: Path, tmp_path: Path):
+    process = start("--prompt", "{lady|lad}", "--workers", "2", tmp_path / "out", weights=tiny_weights)
+    until(lambda: len(psutil.Process(process.pid).children()) > 2)  # they, and Python's tracker of what they share
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "punks: interrupted after 0 punks; run the same command again to go on"
+    assert "Traceback" not in said
+
+
 def test_processes_that_cannot_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     site = 'import os, sys\nif any("spawn_main" in one for one in sys.orig_argv):\n    os._exit(3)\n'
     (tmp_path / "sitecustomize.py").write_text(site)

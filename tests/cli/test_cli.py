@@ -196,7 +196,7 @@ def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.Captu
         for port, why in ((other.getsockname()[1], "in use"), (99999, "0-65535")):
             assert main(["serve", "--port", str(port)]) == 1
             said = capsys.readouterr().err
-            assert said.startswith(f"punks: 127.0.0.1, port {port}: no server can listen there (")
+            assert said.startswith(f"punks: cannot listen on 127.0.0.1, port {port} (")
             assert why in said
 
 

@@ -141,14 +141,16 @@ def test_a_folder_that_something_removed_is_made_anew(service: Cog):
 def test_a_folder_that_cannot_be_made_is_said_without_its_path_and_seen_by_the_health_check(service: Cog):
     shutil.rmtree(service.temporary)
     service.temporary.write_text("in the way")
-    answer = service.predict()
+    try:
+        answer = service.predict()
+    finally:
+        service.temporary.unlink()
     assert answer["status"] == "failed"
     assert answer["error"].endswith(
         "PunkError: something went wrong on the server, and its log says what; the request may be right"
     )
     until(lambda: str(service.temporary) in service.log)
     assert service.health() == "READY"
-    service.temporary.unlink()
     assert service.predict()["status"] == "succeeded"
 
 

@@ -1,6 +1,7 @@
 """Drawn portraits in the place of paintings: a batch of them needs neither a model nor torch."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from punks.batch.manifest import Entry
 from punks.batch.places.worker import Outcome, recipe_of
 from punks.generate import Painting
 from punks.report.sheet import read_pixels
+from punks.snap import Cells, restore
 from punks.snap.art import Bytes
 from training.portraits import draw, sample
 
@@ -34,6 +36,11 @@ def exact(seed: int) -> Image.Image:
     return Image.fromarray(portrait(seed)).resize((512, 512), Image.Resampling.NEAREST)
 
 
+@functools.cache
+def _restored(draw: Draw, seed: int) -> tuple[Image.Image, Cells]:
+    return (image := draw(seed)), restore(image)
+
+
 class Drawn:
     """A Place: `draw(seed)` is the painting of a recipe. `painted` has the names of the jobs that it was given."""
 
@@ -44,16 +51,17 @@ class Drawn:
         for job in jobs:
             self.painted.append(job.name)
             recipe = recipe_of(job)
+            image, cells = _restored(self._draw, recipe.seed)
             painting = Painting(
                 recipe=recipe,
-                image=self._draw(recipe.seed),
+                image=image,
+                restored=cells,
                 prompt=recipe.painted_prompt,
                 seconds={"paint": 1 + recipe.seed / 8},
             )
             punk = painting.finish(job.finish)
             if not self.paintings:
-                alone = dataclasses.replace(painting, image=None, restored=painting.cells)
-                punk = dataclasses.replace(punk, painting=alone)
+                punk = dataclasses.replace(punk, painting=dataclasses.replace(painting, image=None))
             yield Outcome(job=job, punk=punk)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -83,7 +84,13 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, device, paintings), daemon=True)
-        self._process.start()
+        # Ctrl-C reaches every process of a terminal, also one that is starting; the run decides what becomes of it
+        resource_tracker.ensure_running()  # which lets it through again when it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
         self.left: dict[int, Job] = {}
 
@@ -124,8 +131,6 @@ def _devices(workers: int | None) -> list[str]:
 
 def _work(connection: Connection, device: str, paintings: bool) -> None:
     """What a process does until its connection closes, which it also does when the run is killed."""
-    # Ctrl-C reaches every process of a terminal; the run decides what becomes of it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # its own would be shared between processes, and outlive one that is killed
     tqdm.set_lock(threading.RLock())  # pyright: ignore[reportUnknownMemberType]
     if device:

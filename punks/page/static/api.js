@@ -8,7 +8,7 @@ export const $ = (id) => document.getElementById(id);
 
 export const get = async (path) => answer(await ask(path));
 
-export const post = async (path, body) => answer(await ask(path, { method: "POST", body: JSON.stringify(body) }));
+export const post = async (path, body) => answer(await ask(path, { method: "POST", body: JSON.stringify(body), keepalive: true }));
 
 export const upload = async (file, path = "api/upload") =>
   answer(await ask(`${path}?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file }));

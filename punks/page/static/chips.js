@@ -22,7 +22,7 @@ export class Chips {
       return input;
     });
     this.values = [];
-    this.box.addEventListener("change", () => onchange(this.values));
+    this.box.addEventListener("change", ({ target }) => this.inputs.includes(target) && onchange(this.values));
   }
 
   get values() { return this.inputs.filter((input) => input.checked && input.value).map((input) => input.value); }

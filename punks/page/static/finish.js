@@ -17,7 +17,7 @@ export class Finish {
     this.own.oninput = () => { this.background.clear(); this.change({ background: this.own.value }); };
     this.background.box.append(this.own);
     this.eyes = new Chips("Eyes", ["keep", ...Object.keys(eyes)], { colors: eyes, none: null, onchange: ([word]) => this.change({ eyes: word }) });
-    this.colors = element("input", { type: "range", id: "colors", min: 2, max: ALL, value: ALL });
+    this.colors = element("input", { type: "range", id: "colors", ariaLabel: "Number of colors", min: 2, max: ALL, value: ALL });
     this.colorsSaid = element("output", { textContent: "all" });
     this.colors.oninput = () => this.change({ colors: Number(this.colors.value) === ALL ? null : Number(this.colors.value) });
     this.palette = element("input", { id: "palette", placeholder: "its own, or #6ae745, teal, black", spellcheck: false });
@@ -63,10 +63,10 @@ export class Finish {
   // a link waits until the folder has what the page shows
   async take(event, kind) {
     if (PICTURES[event.target.textContent] && !$("size").reportValidity()) { event.preventDefault(); return; }
-    if (!this.dirty) return;
+    if (!this.unsaved && !this.writing) return;
     event.preventDefault();
     await this.flush();
-    event.target.click();
+    if (!this.unsaved) event.target.click();
   }
 
   link() {
@@ -77,8 +77,6 @@ export class Finish {
     }
   }
 
-  get dirty() { return Object.keys(this.values ?? {}).length > 0; }
-
   // the punk that is on the stage
   open(punk) {
     if (this.punk && this.punk.name !== punk.name) this.flush();
@@ -86,7 +84,8 @@ export class Finish {
     $("finish-none").hidden = true;
     $("finishes").hidden = $("takes").hidden = false;
     say("finish-error", "");
-    this.values = {};
+    this.values = this.fine = {};  // all changes since it was opened, and those that the server took
+    this.unsaved = false;
     this.controls(punk.values);
     this.draw(punk.palette);
     $("size").value = punk.values.output_size;
@@ -109,16 +108,19 @@ export class Finish {
   async change(values) {
     if (!this.punk) return;
     if (values.palette === "auto") values.dither = false;
-    Object.assign(this.values, values);
+    this.values = { ...this.values, ...values };
     this.late = true;
     if (this.asking) return;  // one question at a time; the latest values follow
     this.asking = true;
     while (this.late) {
       this.late = false;
-      const { punk } = this;
+      const { punk, values: asked } = this;
       try {
-        const found = await post(`api/punks/${punk.number}/finish`, { values: this.values });
-        if (this.punk.name !== punk.name || this.late) continue;  // what was chosen since must not spring back
+        const found = await post(`api/punks/${punk.number}/finish`, { values: asked });
+        if (this.punk.name !== punk.name) { await this.save(punk, asked); continue; }
+        this.fine = asked;
+        this.unsaved = true;
+        if (this.late) continue;  // what was chosen since must not spring back
         say("finish-error", "");
         this.show(found.cells, found.warnings);
         this.controls(found.finish);
@@ -131,17 +133,26 @@ export class Finish {
   }
 
   refuse(error) {
-    this.values = {};  // what is refused is not tried again
+    this.values = this.fine;
     say("finish-error", error.message);
   }
 
   // keeps the changes in the folder
-  async flush() {
+  flush() {
     clearTimeout(this.saving);
-    const { punk, values } = this;
-    if (!this.dirty) return;
-    this.values = {};
-    await post(`api/punks/${punk.number}/finish`, { values, save: true }).catch((error) => this.refuse(error));
+    if (this.unsaved) this.save(this.punk, this.fine);
+    this.unsaved = false;
+    return this.writing;
+  }
+
+  // one after the other
+  save(punk, values) {
+    const mine = (this.writing ?? Promise.resolve())
+      .then(() => post(`api/punks/${punk.number}/finish`, { values, save: true }))
+      .catch((error) => this.refuse(error))
+      .finally(() => { if (this.writing === mine) this.writing = null; });
+    this.writing = mine;
+    return mine;
   }
 
   async load(file) {

@@ -1,7 +1,7 @@
 // The punks of the folder, newest first; more are loaded while one scrolls.
 import { $, element, get, say, source } from "./api.js";
 
-const PAGE = 120;
+const PAGE = 240;
 
 export class History {
   constructor(open) {

@@ -1,5 +1,5 @@
 // The page: form, stage, finish and history, tied together by news from the server.
-import { $, decoded, element, listen, post, say, upload } from "./api.js";
+import { $, decoded, element, get, listen, post, say, upload } from "./api.js";
 import { Form, draft, loadOptions } from "./choose.js";
 import { Finish } from "./finish.js";
 import { History } from "./history.js";
@@ -152,13 +152,18 @@ document.addEventListener("click", ({ target }) => {
   if (action) DO[action]();
   if (hold) stage.hold(!stage.held, hold);
   if (button.id === "marked" && target.matches(":focus-visible")) stage.hold(stage.held !== "other", "other");
-  if (!copy) return;
-  const text = { command: punk.command, api: punk.api, recipe: JSON.stringify(punk.values, null, 1) }[copy];
-  navigator.clipboard.writeText(text).then(() => say("status", "Copied."), () => say("status", text));
+  if (copy) take(copy);
 });
 
+async function take(what) {
+  await finish.flush();
+  const { punk } = stage;
+  const text = what === "recipe" ? JSON.stringify(punk.values, null, 1) : (await get(`api/punks/${punk.number}/calls`))[what];
+  await navigator.clipboard.writeText(text).then(() => say("status", "Copied."), () => say("status", text));
+}
+
 // files that are dropped or chosen
-async function take(file) {
+async function receive(file) {
   form.refuse(null);
   try {
     const { values, palette, image_sha256: image } = await upload(file);
@@ -166,13 +171,13 @@ async function take(file) {
     if (palette) { finish.give(palette); tab("finish"); } else { if (values) form.load(values); else form.start(image); tab("choose"); }
   } catch (error) { form.refuse(new Error(`${file.name}: ${error.message}`)); tab("choose"); }
 }
-$("file").onchange = () => { if ($("file").files[0]) take($("file").files[0]); $("file").value = ""; };
+$("file").onchange = () => { if ($("file").files[0]) receive($("file").files[0]); $("file").value = ""; };
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("drop"); });
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("drop"); });
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("drop");
-  if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files[0]) receive(event.dataTransfer.files[0]);
 });
 
 // on narrow windows one panel at a time

@@ -2,6 +2,7 @@
 // What the gallery knows: the head that is part of the page, and pages of punks that come as scripts, since a page on
 // disk may load scripts and pictures but may not fetch.
 const PAGE = 1024, ATLAS = 32, CELLS = 24, NEAR = 45, ATLASES = 40;
+const PICKS = ["pick", "rating"];  // what somebody thinks of a punk makes it no rarer
 const byId = (id) => document.getElementById(id);
 const head = JSON.parse(byId("head").textContent);
 const punks = new Array(head.count);
@@ -17,7 +18,7 @@ window.punksPage = (page, data) => {
     punks[first + i] = {
       index: first + i, name, text, job: data.jobs[i], seed: data.seeds[i], confidence: data.confidence[i],
       image: data.images[i], painting: data.paintings[i], palette: data.palettes[i], traits: data.traits[i],
-      score: data.traits[i].reduce((sum, id) => sum + head.count / valueOf[id].count, 0),
+      score: data.traits[i].reduce((sum, id) => sum + (PICKS.includes(head.types[valueOf[id].type]) ? 0 : head.count / valueOf[id].count), 0),
       seconds: data.seconds[i], warnings: data.warnings[i],
       colors: numbers(data.palettes[i]),
       haystack: `${name} ${text}`.toLowerCase(),

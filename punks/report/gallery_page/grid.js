@@ -78,6 +78,7 @@ function fill(place, tile) {
   button.title = punk.text;
   label.firstChild.textContent = punk.name;
   label.lastChild.textContent = `seed ${punk.seed} · ${sure}`;
+  label.lastChild.title = `The 24x24 grid was found with ${sure} confidence`;
   draw(canvas, punk);
 }
 
