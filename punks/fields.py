@@ -43,12 +43,10 @@ def bounds(field: "dataclasses.Field[Any]") -> Bounds:
 
 def kinds(field: "dataclasses.Field[Any]") -> tuple[Any, ...]:
     """The types that a field may hold, such as (int, NoneType)."""
-    several = get_origin(field.type)
-    return (
-        (several,)
-        if isinstance(several, type) and issubclass(several, tuple)
-        else get_args(field.type) or (field.type,)
-    )
+    parts: tuple[Any, ...] = get_args(field.type) or (field.type,)
+    if get_origin(field.type) is tuple:
+        parts = (tuple,)
+    return parts
 
 
 def parse_value(field: "dataclasses.Field[Any]", text: str) -> Any:

@@ -56,7 +56,7 @@ class Lora:
         names = [field.name for field in dataclasses.fields(cls)]
         given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         if not {"name", "sha256"} <= given.keys() <= set(names):
-            raise RecipeError("loras", value, f"use objects with {', '.join(names)}")
+            raise RecipeError("loras", cast("object", value), f"use objects with {', '.join(names)}")
         return cls(**given)
 
 
