@@ -59,7 +59,10 @@ class Predictor(BasePredictor):
             default=None, ge=1, le=10, description="Epoch of the LoRA; by default the variant's best."
         ),
         lora_scale: Optional[float] = Input(
-            default=None, ge=0, le=2, description="Strength of the LoRA; 0 is the bare base model."
+            default=None, ge=0, le=2, description="Strength of the variant's LoRA; 0 leaves it out."
+        ),
+        lora: Optional[Path] = Input(  # noqa: B008
+            default=None, description="LoRA file to paint with instead of the variant's own, at lora_scale."
         ),
         seed: Optional[int] = Input(
             default=None, ge=0, le=4294967295, description="The same seed gives the same punk; random by default."

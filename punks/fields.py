@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from punks.errors import RecipeError
 
@@ -43,7 +43,10 @@ def bounds(field: "dataclasses.Field[Any]") -> Bounds:
 
 def kinds(field: "dataclasses.Field[Any]") -> tuple[Any, ...]:
     """The types that a field may hold, such as (int, NoneType)."""
-    return get_args(field.type) or (field.type,)
+    parts: tuple[Any, ...] = get_args(field.type) or (field.type,)
+    if get_origin(field.type) is tuple:
+        parts = (tuple,)
+    return parts
 
 
 def parse_value(field: "dataclasses.Field[Any]", text: str) -> Any:

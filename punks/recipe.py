@@ -5,11 +5,11 @@ import math
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from punks import variants
 from punks.errors import RecipeError
-from punks.fields import check, setting
+from punks.fields import check, check_text, setting
 from punks.palette import hex_of, parse_color
 from punks.prompts import complete
 from punks.traits import Traits
@@ -17,12 +17,47 @@ from punks.vocabulary import Color
 
 NEGATIVE_PROMPT = "blurry, smooth, gradients, antialiased, photography, realistic, 3d render"
 MAX_SEED = 2**32 - 1
+MAX_SCALE, _MOST_LORAS = 2, 8
 # random seeds stay below this: `cog predict -i seed=...` reads signed 32-bit integers
 _RANDOM_SEEDS = 2**31
 SCHEDULERS = ("default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm")
 # fields in which the pictures of one batch may differ
 PER_PICTURE = ("prompt", "traits", "seed", "vary", "vary_seed", "steer_color")
 _SAY = "say what to paint, for example: lady, red hair, green eyes; or give traits"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lora:
+    """A LoRA file beside or instead of the variant's own: name, SHA-256 in hex, strength, and where it came from.
+
+    Raises RecipeError.
+    """
+
+    name: str
+    sha256: str
+    scale: float = 1.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", str(self.sha256)):
+            raise RecipeError("loras.sha256", self.sha256, "use the SHA-256 of the file, in hex")
+        if type(self.scale) not in (int, float) or not 0 <= self.scale <= MAX_SCALE:
+            raise RecipeError("loras.scale", self.scale, f"use a number from 0 to {MAX_SCALE}")
+        for field in ("name", "source"):
+            if not isinstance(text := getattr(self, field), str) or len(text) > 1000:
+                raise RecipeError(f"loras.{field}", text, "use text of at most 1000 characters")
+            check_text(f"loras.{field}", text)
+
+    @classmethod
+    def of(cls, value: object) -> "Lora":
+        """A LoRA, or one of a JSON object."""
+        if isinstance(value, Lora):
+            return value
+        names = [field.name for field in dataclasses.fields(cls)]
+        given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if not {"name", "sha256"} <= given.keys() <= set(names):
+            raise RecipeError("loras", cast("object", value), f"use objects with {', '.join(names)}")
+        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +74,8 @@ class Recipe:
     negative_prompt: str = setting("What to avoid in the painting.", NEGATIVE_PROMPT, max_length=4000)
     variant: str = setting("LoRA variant to paint with.", variants.DEFAULT, choices=variants.VARIANTS.keys())
     epoch: int = setting("Epoch of the LoRA; by default the variant's best.", None, ge=1, le=10)
-    lora_scale: float = setting("Strength of the LoRA; 0 is the bare base model.", None, ge=0, le=2)
+    lora_scale: float = setting("Strength of the variant's LoRA; 0 leaves it out.", None, ge=0, le=MAX_SCALE)
+    loras: tuple[Lora, ...] = setting("LoRA files beside the variant's own, which --lora-scale 0 leaves out.", ())
     seed: int = setting("The same seed gives the same punk; random by default.", None, ge=0, le=MAX_SEED)
     vary: float = setting("Blend from seed (0) to vary_seed (1).", 0.0, ge=0, le=1)
     vary_seed: int | None = setting("Seed to blend towards; by default seed + 1.", None, ge=0, le=MAX_SEED)
@@ -73,6 +109,7 @@ class Recipe:
         if self.prompt is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise RecipeError("prompt", None, _SAY)
         self._check_seeds()
+        object.__setattr__(self, "loras", _loras(self.loras))
         check(self)
         if self.vary > 0 and self.vary_seed is None:
             object.__setattr__(self, "vary_seed", seed_after(self.seed))
@@ -150,6 +187,13 @@ class Recipe:
         if self.steer > 0 and self.steer_color is None:
             found.append("steer: has no effect without steer_color or a background color")
         return found
+
+
+def _loras(given: object) -> tuple[Lora, ...]:
+    listed = cast("list[object]", given) if isinstance(given, list | tuple) else None
+    if listed is None or len(listed) > _MOST_LORAS:
+        raise RecipeError("loras", cast("object", given), f"use a list of at most {_MOST_LORAS} LoRAs")
+    return tuple(map(Lora.of, listed))
 
 
 # fields that all pictures of one batch share

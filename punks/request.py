@@ -73,7 +73,7 @@ def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Fin
 def flat(recipe: Recipe, finish: Finish) -> dict[str, Any]:
     """All fields of both as JSON has them."""
     values = dataclasses.asdict(recipe) | {field: getattr(finish, field) for field in FINISH}
-    return values | {"palette": str(finish.palette)}
+    return values | {"palette": str(finish.palette), "loras": list(values["loras"])}
 
 
 def to_json(recipe: Recipe, finish: Finish) -> str:

@@ -21,7 +21,8 @@ from punks.variants import DEFAULT, VARIANTS
 from tests.support import ROOT
 
 TREE = ast.parse((ROOT / "predict.py").read_text())
-OWN = ["num_outputs", "output_format", "return_painting", "image"]  # image: a file where a recipe has its hash
+# lora, image: files where a recipe has their hashes
+OWN = ["lora", "num_outputs", "output_format", "return_painting", "image"]
 
 
 def registered() -> list[str]:
@@ -73,7 +74,7 @@ def test_the_output_is_a_flat_model_with_its_optional_fields_last():
 
 
 def test_the_inputs_are_the_fields_of_recipe_and_finish_and_what_concerns_files():
-    assert {name for name in inputs() if name not in OWN} == {*FIELDS} - {"image_sha256"}
+    assert {name for name in inputs() if name not in OWN} == {*FIELDS} - {"image_sha256", "loras"}
     assert [name for name in inputs() if name not in FIELDS] == OWN
 
 
@@ -83,7 +84,7 @@ def test_bounds_defaults_and_words_are_those_of_the_fields(name: str):
     entry: dict[str, Any] = schema["Input"]["properties"][name]
     assert entry["description"].endswith(".")
     if name in OWN:
-        assert name != "image" or entry["format"] == "uri"
+        assert name not in ("image", "lora") or entry["format"] == "uri"
         return
     field = FIELDS[name]
     limits, allowed = bounds(field), kinds(field)

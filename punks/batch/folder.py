@@ -28,7 +28,7 @@ WRITERS = 4  # threads
 KINDS = {"image": "images", "pixels": "pixels", "painting": "paintings"}
 UNLOCKED = "unlocked"
 Todo = Literal["keep", "finish", "paint"]
-_DEFAULTS = {name: field.default for name, field in FIELDS.items()}
+_DEFAULTS: dict[str, Any] = {name: field.default for name, field in FIELDS.items()} | {"loras": []}
 _FACTS = ("files", "sha256", "bytes")  # of each kind of file
 
 

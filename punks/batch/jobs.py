@@ -1,6 +1,7 @@
 """Jobs: rows of a table, or a prompt with choices, each one a punk. Read one by one, not all at once."""
 
 import dataclasses
+import logging
 import math
 import random
 import re
@@ -14,11 +15,14 @@ from punks.batch.tables import Row, rows_of
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.files.init_image import picture_hash
 from punks.finish import Finish
+from punks.lora.store import with_loras
 from punks.recipe import Recipe, seed_after
 from punks.request import ALIASES, FIELDS, TRAITS, check_names, divide
 
 MOST = 100_000  # combinations of a prompt that are painted without being asked for by number
-COLUMNS = tuple(dict.fromkeys(["image" if name == "image_sha256" else name for name in FIELDS] + list(TRAITS)))
+_COLUMN = {"image_sha256": "image", "loras": "lora"}  # what a table gives in place of a field
+COLUMNS = tuple(dict.fromkeys([*(_COLUMN.get(name, name) for name in FIELDS), "loras", *TRAITS]))
+log = logging.getLogger(__name__)
 _CHOICES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -74,6 +78,9 @@ class Jobs:
             if "image" in given:
                 image = self.folder / str(given.pop("image"))
                 given["image_sha256"] = _hash(image)
+            if "lora" in given:
+                text = given.pop("lora")
+                given = with_loras(given, text.split(";") if isinstance(text, str) else text, log.info)
             recipe, finish = divide(given)
             return Job(number=number, recipe=recipe, finish=finish, image=image)
         except PunkError as error:

@@ -46,6 +46,15 @@ def add_fields(parser: Any, names: Iterable[str]) -> None:
         if name == _IMAGE:
             parser.add_argument("--image", type=Path, metavar="FILE", help="picture to start from (img2img)")
             continue
+        if name == "loras":
+            parser.add_argument(
+                "--lora",
+                action="append",
+                metavar="SOURCE",
+                help="LoRA beside the variant's own, or without --variant instead of it: FILE, https://... or "
+                "hf:OWNER/REPO[/FILE], with :SCALE behind it; repeat for more",
+            )
+            continue
         words = [name, *(short for short, full in ALIASES.items() if full == name and "colour" not in short)]
         options = [f"--{word.replace('_', '-')}" for word in words]
         if field.type is bool:
@@ -76,6 +85,11 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     found = {name: value for name in names if (value := getattr(args, name, None)) is not None}
     if "palette" in found:
         found["palette"] = palette_of(found["palette"])
+    if getattr(args, "lora", None):
+        from punks.cli.terminal import say
+        from punks.lora.store import with_loras
+
+        found = with_loras(found, args.lora, say)
     return found
 
 

@@ -40,7 +40,7 @@ def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora:
         if isinstance(epoch, int) and not 1 <= epoch <= row.epochs:
             raise RecipeError("epoch", epoch, f"{row.name} has epochs 1 to {row.epochs}")
     root, source = weights.folder(), lora or os.environ.get("PUNKS_LORA_URL")
-    with _writing(root, say):
+    with writing(root, say):
         # the small files first: a mistyped source should not cost the download of a base
         for row in variants:
             numbers = range(1, row.epochs + 1) if epoch == "all" else (epoch or row.epoch,)
@@ -65,7 +65,7 @@ def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora:
 
 
 @contextmanager
-def _writing(root: Path, say: Say) -> Generator[None]:
+def writing(root: Path, say: Say) -> Generator[None]:
     """Holds the lock of the folder; a folder that cannot be written is a WeightsError."""
     from filelock import FileLock, Timeout
 
@@ -101,7 +101,7 @@ def _lora_items(source: str, targets: Mapping[str, Path], *, several: bool) -> l
     name, target = next(iter(targets.items()))
     if path and not path.is_file():
         raise WeightsError(f"LoRA {source}: no such file or folder\n{_SOURCES}")
-    item = _local_item(path, target) if path else _lora_at_url(source, target)
+    item = _local_item(path, target) if path else at_url(source, target)
     if len(targets) > 1 or several:
         raise WeightsError(f"{item.shown} is a single file, but several are needed; give a folder or hf:OWNER/REPO")
     given = PurePosixPath(item.shown).name
@@ -119,7 +119,7 @@ def _local_item(path: Path, target: Path) -> Item:
         raise WeightsError(f"LoRA {path}: {error.strerror}") from error
 
 
-def _lora_at_url(source: str, target: Path) -> Item:
+def at_url(source: str, target: Path) -> Item:
     import httpx2
 
     try:
@@ -137,9 +137,9 @@ def _loras_on_hub(source: str, targets: Mapping[str, Path]) -> list[Item]:
     if not match:
         raise WeightsError(f"{source!r} is not hf:OWNER/REPO or hf:OWNER/REPO@REVISION")
     repo, revision = match[1], match[2] or "main"
-    files = {PurePosixPath(file.path).name: file for file in _tree(repo, revision)}
+    files = {PurePosixPath(file.path).name: file for file in hub_files(repo, revision)}
     loras = [name for name in files if name.endswith(".safetensors")]
-    return [_hub_item(repo, revision, files[name], targets[name]) for name in _pick(source, targets, loras)]
+    return [hub_item(repo, revision, files[name], targets[name]) for name in _pick(source, targets, loras)]
 
 
 def _pick(source: str, wanted: Iterable[str], present: Collection[str]) -> list[str]:
@@ -168,17 +168,17 @@ def _base_items(variant: Variant) -> list[Item]:
     """Every file of the base; model_index.json comes last, so that a base which has it is whole."""
     items: list[Item] = []
     for source in variant.base.sources:
-        files = [file for file in _tree(source.repo, source.revision) if not file.path.endswith((".bin", ".ckpt"))]
+        files = [file for file in hub_files(source.repo, source.revision) if not file.path.endswith((".bin", ".ckpt"))]
         place = weights.base_folder(variant) / source.folder
         for pattern in source.files:
             found = [file for file in files if fnmatchcase(file.path, pattern)]
             if not found:
                 raise WeightsError(f"{source.repo} at {source.revision[:12]} has no {pattern}")
-            items += [_hub_item(source.repo, source.revision, file, place / file.path) for file in found]
+            items += [hub_item(source.repo, source.revision, file, place / file.path) for file in found]
     return sorted(items, key=lambda item: item.target.name == "model_index.json")
 
 
-def _hub_item(repo: str, revision: str, file: "RepoFile", target: Path) -> Item:
+def hub_item(repo: str, revision: str, file: "RepoFile", target: Path) -> Item:
     import httpx2
     from huggingface_hub import hf_hub_url
 
@@ -191,7 +191,7 @@ def _hub_item(repo: str, revision: str, file: "RepoFile", target: Path) -> Item:
     )
 
 
-def _tree(repo: str, revision: str) -> list["RepoFile"]:
+def hub_files(repo: str, revision: str) -> list["RepoFile"]:
     import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled

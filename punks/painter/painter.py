@@ -14,6 +14,7 @@ from torch import Tensor
 
 from punks import variants
 from punks.files import weights
+from punks.lora.store import stack
 from punks.painter.cuda.graphs import choose_engine, install, join_projections
 from punks.painter.decoder import Landing, Previews, landed, launch, pixels_of
 from punks.painter.device import Clock, Pace, choose_device
@@ -181,12 +182,8 @@ class Painter:
         return embedding_length(self.model, recipe)
 
     def use_lora(self, recipe: Recipe) -> None:
-        """Fuses the recipe's LoRA at its scale; nothing happens if it is there already."""
+        """Fuses the recipe's LoRAs at their scales; nothing happens if they are there already."""
         row = variants.variant(recipe.variant)
-        if recipe.lora_scale == 0:
-            self._lora.clear()
-        else:
-            path = weights.lora_path(row, recipe.epoch)
-            if not path.is_file():
-                weights.require(row, recipe.epoch)
-            self._lora.fuse([(path, recipe.lora_scale)])
+        if recipe.lora_scale and not weights.lora_path(row, recipe.epoch).is_file():
+            weights.require(row, recipe.epoch)
+        self._lora.fuse(stack(recipe))

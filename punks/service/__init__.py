@@ -22,6 +22,7 @@ from punks.errors import ImageError, PunkError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.generate import Pipeline, Punk
+from punks.lora.store import kept
 from punks.recipe import Recipe
 from punks.request import divide, to_json
 
@@ -68,7 +69,7 @@ class Service:
         self._painting = True
         facts: dict[str, Any] = {"event": "prediction", "status": "canceled"}
         try:
-            self._sweep(keep=inputs["image"])
+            self._sweep(keep=(inputs["image"], inputs["lora"]))
             answer = self._answer(inputs, facts)
             facts["status"] = "succeeded"
         except Exception as error:
@@ -87,9 +88,13 @@ class Service:
 
     def _answer(self, inputs: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in inputs.items() if value is not None}
-        image = _downloaded(given.pop("image", None))
+        image = _downloaded("image", given.pop("image", None))
         if image:
             given["image_sha256"] = sha256(image)
+        if lora := _downloaded("lora", given.pop("lora", None)):  # instead of the variant's own
+            scale = given.pop("lora_scale", 1.0)
+            given["loras"] = [kept(lora, scale=scale, source=lora.name, say=_say)]
+            given["lora_scale"] = 0.0
         count, suffix = int(given.pop("num_outputs")), given.pop("output_format")
         wants_painting = given.pop("return_painting")
         recipe, finish = divide(given)
@@ -107,9 +112,9 @@ class Service:
         }
         return self._write(punks, suffix, wants_painting=wants_painting)
 
-    def _sweep(self, keep: object) -> None:
+    def _sweep(self, keep: tuple[object, ...]) -> None:
         """Removes the files of earlier requests; Cog has read them before the next one begins."""
-        old = [path for path in Path(self._folder).iterdir() if path.is_file() and path != keep]
+        old = [path for path in Path(self._folder).iterdir() if path.is_file() and path not in keep]
         large = sum(path.stat().st_size for path in old) > _COG_INLINE
         for path in old:
             path.unlink()
@@ -182,11 +187,11 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _downloaded(image: object) -> Path | None:
+def _downloaded(name: str, file: object) -> Path | None:
     """The file that Cog made of a URL; what it could not fetch it hands on as plain text, which names no file here."""
-    if image is None or isinstance(image, Path):
-        return image
-    raise RecipeError("image", image, "use an http:, https: or data: URL of a picture")
+    if file is None or isinstance(file, Path):
+        return file
+    raise RecipeError(name, file, "use an http:, https: or data: URL")
 
 
 def _digest(row: variants.Variant, epoch: int) -> str:

@@ -9,6 +9,7 @@ import math
 import mimetypes
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -94,13 +95,21 @@ def key(job: Job) -> str:
 
 def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is enlarged here."""
-    given = {name: value for name, value in _asked(job).items() if value is not None and name != "image_sha256"}
+    given = {
+        name: value
+        for name, value in _asked(job).items()
+        if value is not None and name not in ("image_sha256", "loras")
+    }
     if "traits" in given:
         given["traits"] = json.dumps(given["traits"])
     if job.image is not None:
-        kind = mimetypes.guess_type(job.image)[0] or "application/octet-stream"
-        given["image"] = f"data:{kind};base64,{base64.b64encode(job.image.read_bytes()).decode()}"
+        given["image"] = _inline(job.image)
     return {**given, "return_painting": True} if paintings else given
+
+
+def _inline(path: Path) -> str:
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _asked(job: Job) -> dict[str, Any]:
@@ -137,7 +146,11 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
     for name, value in _asked(job).items():
         default = FIELDS[name].default
         # traits have had their effect on the other fields
-        if name != "traits" and table.get(name, default) != value:
+        if name == "loras":
+            value, default = _stack(value), []
+            if _stack(table.get(name)) != value:
+                raise JobError("the server painted with other LoRAs")
+        elif name != "traits" and table.get(name, default) != value and (table.get(name) or value):
             raise JobError(f"the server painted another recipe: {name} {table.get(name)!r}, not {value!r}")
     picture = _picture(pixels, file)
     if picture.size != (24, 24) or picture.mode not in ("RGB", "RGBA"):
@@ -155,6 +168,10 @@ def outcome(job: Job, answer: dict[str, Any], file: Any) -> Outcome:
     art = PixelArt(cells=np.asarray(picture), background=cells.background, confidence=confidence, drift=cells.drift)
     warnings = tuple(filter(None, said.split("; ")))
     return Outcome(job=job, punk=Punk(painting=whole, finish=job.finish, art=art, warnings=warnings))
+
+
+def _stack(loras: Any) -> list[Any]:
+    return [(one.get("sha256"), one.get("scale")) for one in loras or () if isinstance(one, dict)]  # pyright: ignore
 
 
 def _table(values: Any, name: str) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""LoRA files that requests name: beside or instead of the variant's own, and found again by their hash."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from punks import Recipe, paint
+from punks.batch.jobs import read_jobs
+from punks.cli import main
+from punks.errors import LoraError, RecipeError, WeightsError
+from punks.files import weights
+from punks.files.png import RECIPE, read_texts
+from punks.lora.store import kept, resolve, with_loras
+from punks.request import from_json
+from tests.conftest import TINY, TINY_XL
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A LoRA of the user's: that of tiny's second epoch under another name."""
+    path = tmp_path / "my style.safetensors"
+    path.write_bytes(weights.lora_path(TINY, 2).read_bytes())
+    return path
+
+
+def painted(**fields: object) -> np.ndarray:
+    recipe = Recipe(prompt="lady", seed=1, variant="tiny", num_inference_steps=2, **fields)  # pyright: ignore
+    return np.asarray(paint(recipe).image)
+
+
+def test_a_file_instead_of_the_variants_own_paints_what_it_would(own: Path):
+    lora = kept(own, say=quiet)
+    assert np.array_equal(painted(lora_scale=0.0, loras=(lora,)), painted(epoch=2))
+    assert not np.array_equal(painted(loras=(lora,)), painted())  # beside it
+    half = kept(own, scale=0.5, say=quiet)
+    assert np.array_equal(painted(lora_scale=0.0, loras=(half,)), painted(epoch=2, lora_scale=0.5))
+    assert np.array_equal(painted(lora_scale=0.0, loras=(kept(own, scale=0.0, say=quiet),)), painted(lora_scale=0.0))
+
+
+def test_the_base_is_read_off_the_file(own: Path, tmp_path: Path):
+    values = with_loras({}, [f"{own}:0.5"], quiet)
+    assert (values["variant"], values["lora_scale"], values["loras"][0].scale) == ("tiny", 0.0, 0.5)
+    other = tmp_path / "xl.safetensors"
+    other.write_bytes(weights.lora_path(TINY_XL, 1).read_bytes())
+    assert with_loras({}, [str(other)], quiet)["variant"] == "tiny-xl"
+    assert "lora_scale" not in with_loras({"variant": "tiny"}, [str(own)], quiet)  # beside the variant's own
+    with pytest.raises(LoraError):
+        painted(loras=(kept(other, say=quiet),))
+
+
+def test_the_same_command_and_the_picture_paint_it_again(own: Path, tmp_path: Path):
+    first, again = tmp_path / "a.png", tmp_path / "b.png"
+    words = ["--steps", "2", "--seed", "3", "--size", "48"]
+    assert main(["generate", "lady", "--lora", f"{own}:0.8", *words, "-o", str(first)]) == 0
+    own.unlink()  # it is found by its hash
+    assert main(["generate", "--recipe", str(first), "-o", str(again)]) == 0
+    assert first.read_bytes() == again.read_bytes()
+    recipe, _ = from_json(read_texts(first)[RECIPE])
+    (lora,) = recipe.loras
+    assert (recipe.variant, recipe.lora_scale, lora.name, lora.scale) == ("tiny", 0.0, "my style", 0.8)
+    gone = replace(lora, sha256="0" * 64)
+    with pytest.raises(LoraError, match=r"LoRA my style .SHA-256 0{12}.* is not installed; it came from my style"):
+        paint(recipe.replace(loras=(gone,)))
+
+
+def test_a_column_of_a_table_names_loras(own: Path, tmp_path: Path):
+    table = tmp_path / "jobs.csv"
+    table.write_text(f"prompt,lora,seed\nlady,{own}:0.5; {own}:0.25,1\nlad,,2\nlad,absent.safetensors,3\n")
+    two, none, bad = read_jobs(table, {"variant": "tiny"})
+    assert two.recipe
+    assert none.recipe
+    assert [lora.scale for lora in two.recipe.loras] == [0.5, 0.25]
+    assert none.recipe.loras == ()
+    assert bad.error.startswith("lora: 'absent.safetensors' is not allowed; no such LoRA file; use a .safetensors file")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ("absent.safetensors", RecipeError, "lora: 'absent.safetensors' is not allowed; no such LoRA file"),
+        ("ftp://example.com/a.safetensors", WeightsError, "must begin with http:// or https://"),
+        ("hf:nobody", RecipeError, "lora: 'hf:nobody' is not allowed; use a .safetensors file, its https:// address"),
+        ("{own}:3", RecipeError, "loras.scale: 3.0 is not allowed; use a number from 0 to 2"),
+        ("{text}", RecipeError, "no such LoRA file; use a .safetensors file"),
+    ],
+)
+def test_other_sources_are_refused(given: str, error: type[Exception], words: str, own: Path, tmp_path: Path):
+    (tmp_path / "a.ckpt").write_bytes(b"x")
+    with pytest.raises(error) as caught:
+        resolve(given.format(own=own, text=tmp_path / "a.ckpt"), quiet)
+    assert words in str(caught.value)
