@@ -95,6 +95,11 @@ class Predictor(BasePredictor):
             max_length=40,
             description="Color to pull the background towards; by default the background color.",
         ),
+        restoration: str = Input(
+            default="learned",
+            choices=["learned", "rules"],
+            description="How to decide which cells share a color.",
+        ),
         palette: str = Input(
             default="auto",
             max_length=5000,

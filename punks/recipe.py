@@ -21,6 +21,8 @@ MAX_SCALE, _MOST_LORAS = 2, 8
 # random seeds stay below this: `cog predict -i seed=...` reads signed 32-bit integers
 _RANDOM_SEEDS = 2**31
 SCHEDULERS = ("default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm")
+# by a trained model, or by the rules of version 0.1
+RESTORATIONS = ("learned", "rules")
 # fields in which the pictures of one batch may differ
 PER_PICTURE = ("prompt", "traits", "seed", "vary", "vary_seed", "steer_color")
 _SAY = "say what to paint, for example: lady, red hair, green eyes; or give traits"
@@ -87,6 +89,7 @@ class Recipe:
     steer_color: str | None = setting(
         "Color to pull the background towards; by default the background color.", None, max_length=40
     )
+    restoration: str = setting("How to decide which cells share a color.", "learned", choices=RESTORATIONS)
     image_sha256: str | None = setting("SHA-256 of the picture to start from; by default none.", None, max_length=64)
     prompt_strength: float = setting("How much to change the picture to start from; 1 is completely.", 0.8, ge=0, le=1)
 

@@ -99,6 +99,7 @@ def upgraded(values: Values) -> dict[str, Any]:
         given["image_sha256"] = given.pop("image")
     if "dither" in given or not {"negative_prompt", "output_size"} <= given.keys():  # 0.1 wrote every field of its own
         return given
+    given["restoration"] = "rules"
     for name, split in (("background", False), ("palette", True)):
         if isinstance(given.get(name), str):
             parts = given[name].split(",") if split else [given[name]]

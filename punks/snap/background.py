@@ -39,7 +39,7 @@ def _clouded(mask: Bools, means: Floats, blocks: Floats) -> Bools:
     near = ciede2000(lab(means), lab(np.median(means[mask.ravel()], axis=0))).reshape(mask.shape) < CLOUD
     while True:
         row, column = np.nonzero(grow(mask) & ~mask & near)
-        joins = _seam(mask, row, column, blocks) < SEAM
+        joins = seam(mask, row, column, blocks) < SEAM
         if not joins.any():
             return mask
         mask = mask.copy()
@@ -54,7 +54,7 @@ def shaded(means: Floats, owner: Ints, ground: int, mask: Bools) -> Bools:
     return asked
 
 
-def _seam(mask: Bools, row: Ints, column: Ints, blocks: Floats) -> Floats:
+def seam(mask: Bools, row: Ints, column: Ints, blocks: Floats) -> Floats:
     """For each of some cells, which share of the step from its neighbours in the mask is seen at their border."""
     held = np.pad(mask, 1)
     near, whole = np.zeros((2, len(row)), np.float32)

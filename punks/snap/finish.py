@@ -28,9 +28,9 @@ def snap(
     dither: bool = False,
 ) -> PixelArt:
     """Restores a square picture of grid x grid pixel art; see `restore` and Finish. Raises ImageError, RecipeError."""
-    given = "auto" if palette is None else Palette.parse(palette)
-    finish = Finish(palette=given, colors=colors, background=background, dither=dither)
-    return finish_cells(restore(image, grid=grid), finish, None if palette is None else Palette.parse(palette))[0]
+    table = None if palette is None else Palette.parse(palette)
+    finish = Finish(palette=table or "auto", colors=colors, background=background, dither=dither)
+    return finish_cells(restore(image, grid=grid, rules=True), finish, table)[0]
 
 
 def finish_cells(cells: Cells, finish: Finish, palette: Palette | None) -> tuple[PixelArt, list[str]]:

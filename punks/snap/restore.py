@@ -20,6 +20,7 @@ from punks.snap.holes import whole_background
 from punks.snap.level import level
 from punks.snap.model import look, weights
 from punks.snap.regions import reach
+from punks.snap.rules import grouped
 
 EXACT = 0.97  # of the cells without any noise: the picture is pixel art already, and its colors are kept
 _NUMPY: Any = ThreadpoolController()
@@ -32,8 +33,10 @@ def _in_one_thread(function: Function) -> Function:
 
 
 @_in_one_thread
-def restore(image: Image.Image, *, grid: int = 24) -> Cells:
+def restore(image: Image.Image, *, grid: int = 24, rules: bool = False) -> Cells:
     """The cells of a square picture of grid x grid pixel art; any mode, `grid` to 4096 px a side.
+
+    Which cells share a color says the trained model, or the `rules` of version 0.1.
 
     Raises ImageError on other sizes and on what cannot be read, RecipeError on a grid that is not 8 to 64.
     """
@@ -55,6 +58,30 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
         said, clear = (*said, *check_alpha(alpha)), alpha < OPAQUE
         means[clear.ravel()] = 0
     exact = bool((spread == 0).mean() >= EXACT)
+    if rules:
+        leveled = means if exact else level(cells, blocks).reshape(-1, 3)
+        means, owner, solid, mask, whole = grouped(leveled, blocks, clear, exact=exact)
+    else:
+        means, owner, solid, mask, whole = _learned(cells, means, spread, blocks, clear, exact=exact)
+    painted = _colored(means, owner, grid, exact=exact)
+    return Cells(
+        painted=painted,
+        solid=painted if solid is owner else _colored(means, solid, grid, exact=exact),
+        background=mask,
+        whole=whole,
+        clear=clear,
+        # with one pixel a cell there is nothing to measure, and no other grid is possible
+        confidence=1.0 if picture.width == grid else _confidence(found.share, flatness(blocks)),
+        drift=found.drift,
+        warnings=said,
+    )
+
+
+def _learned(
+    cells: Floats, means: Floats, spread: Floats, blocks: Floats, clear: Bools, *, exact: bool
+) -> tuple[Floats, Ints, Ints, Bools, Bools]:
+    """As rules.grouped, by the trained model."""
+    side = len(blocks)
     if exact:
         owner = np.unique(np.rint(means), axis=0, return_inverse=True)[1].ravel()
         evidence = gather(means, np.zeros(len(means), np.float32), spread, blocks, owner)
@@ -69,25 +96,14 @@ def restore(image: Image.Image, *, grid: int = 24) -> Cells:
         if not exact:
             owner = _joined(shaded(means, owner, main, mask), owner, main)
             main = _main(mask, owner)
-        same = (owner == main).reshape(grid, grid)
+        same = (owner == main).reshape(side, side)
         mask = reach(mask & same, same)
     if clear.any():  # what is transparent is the background
         mask, whole, solid = clear, clear, owner
     else:
-        whole = whole_background(mask, means, owner, grid)
+        whole = whole_background(mask, means, owner, side)
         solid = _joined(whole.ravel(), owner, _main(whole, owner)) if whole.any() else owner
-    painted = _colored(means, owner, grid, exact=exact)
-    return Cells(
-        painted=painted,
-        solid=painted if solid is owner else _colored(means, solid, grid, exact=exact),
-        background=mask,
-        whole=whole,
-        clear=clear,
-        # with one pixel a cell there is nothing to measure, and no other grid is possible
-        confidence=1.0 if picture.width == grid else _confidence(found.share, flatness(blocks)),
-        drift=found.drift,
-        warnings=said,
-    )
+    return means, owner, solid, mask, whole
 
 
 def _main(mask: Bools, owner: Ints) -> int:
