@@ -146,9 +146,7 @@ def test_a_folder_that_cannot_be_made_is_said_without_its_path_and_seen_by_the_h
     finally:
         service.temporary.unlink()
     assert answer["status"] == "failed"
-    assert answer["error"].endswith(
-        "PunkError: something went wrong on the server, and its log says what; the request may be right"
-    )
+    assert answer["error"].endswith("PunkError: something went wrong on the server; its log has the details")
     until(lambda: str(service.temporary) in service.log)
     assert service.health() == "READY"
     assert service.predict()["status"] == "succeeded"
