@@ -15,7 +15,7 @@ from punks.cli import main
 from punks.errors import ImageError, RecipeError
 from punks.prompts import complete
 from punks.request import changed, divide, from_json, to_json
-from punks.snap import snap
+from punks.snap import restore, snap
 from tests.support.drawn import damaged
 from tests.support.recipes import recipe_in
 from training.portraits import draw, sample
@@ -49,7 +49,7 @@ def test_with_all_options_off_the_picture_is_what_plain_diffusers_paints(tiny_we
     assert punk.painting.image
     assert punk.painting.image.tobytes() == painted.tobytes()
     assert punk.painting.prompt == complete(CAPTION)
-    assert (punk.art.cells == snap(painted).cells).all()
+    assert (punk.art.cells == restore(painted).painted.cells).all()
     assert [one.partition(":")[0] for one in punk.warnings] == ["grid"]
 
 
@@ -141,7 +141,10 @@ def test_finishing_is_pure_and_paints_nothing():
     assert again.painting is painting
     assert (again.art.cells == first.art.cells).all()
     assert again.warnings == first.warnings
-    assert (painting.finish().art.cells == snap(damaged(3)).cells).all()
+    plain = Finish(background="keep", eyes="keep")
+    assert (painting.finish(plain).art.cells == restore(damaged(3)).painted.cells).all()
+    by_rules = Painting(recipe=recipe(restoration="rules"), image=damaged(3)).finish(plain)
+    assert (by_rules.art.cells == snap(damaged(3)).cells).all()
 
 
 def test_what_cannot_be_finished_is_not_painted():

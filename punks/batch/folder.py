@@ -81,7 +81,11 @@ class Folder:
         whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in files)
         if verify and whole:
             whole = all(sha256(self.path / name) == entry["sha256"][kind] for kind, name in files)
-        painted = all(have[name] == want[name] for name in RECIPE) and set(asked) <= {*changes, *FINISH}
+        # how cells were grouped is no reason to paint: a picture of version 0.1 keeps its rules
+        painted = all(have[name] == want[name] for name in RECIPE if name != "restoration") and set(asked) <= {
+            *changes,
+            *FINISH,
+        }
         if not (painted and whole and set(kinds) <= set(entry["files"])):
             return "paint"
         finished = all(have[name] == want[name] for name in FINISH) and set(asked) <= set(changes)
@@ -161,11 +165,13 @@ class Folder:
 
 
 def as_painted(job: Job, entry: Entry) -> Job:
-    """The job with the seed that it was painted with, which --unique or --repaint may have changed."""
-    seed = entry["recipe"]["seed"]
-    if job.recipe is None or seed == job.recipe.seed:
+    """The job as it was painted: with the seed that --unique or --repaint gave it, and the rules of version 0.1."""
+    if job.recipe is None:
         return job
-    return dataclasses.replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": job.recipe.seed, **job.asked})
+    was = upgraded(entry["recipe"])
+    seed, restoration = was["seed"], was.get("restoration", job.recipe.restoration)
+    asked = job.asked if seed == job.recipe.seed else {"seed": job.recipe.seed, **job.asked}
+    return dataclasses.replace(job, recipe=job.recipe.replace(seed=seed, restoration=restoration), asked=asked)
 
 
 def json_of(job: Job) -> dict[str, Any]:

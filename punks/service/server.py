@@ -86,10 +86,12 @@ def server(
 def listener(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """A bound socket; port 0 takes a free one. Raises PunkError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not 0 <= port <= 65535:
+        raise PunkError(f"cannot listen on {host}, port {port} (ports go from 0 to 65535); pass another --port")
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+    except OSError as error:
+        why = str(error.strerror or error).partition(" (while")[0]
         raise PunkError(f"cannot listen on {host}, port {port} ({why}); pass another --host or --port") from error
 
 

@@ -74,7 +74,8 @@ def require_own(folder: Path, grid: Grid) -> None:
 
 
 def _request(entry: Entry) -> tuple[Recipe, Finish]:
-    return divide(upgraded(entry["recipe"]))
+    recipe, finish = divide(upgraded(entry["recipe"]))
+    return recipe.replace(restoration="learned"), finish
 
 
 def show(folder: Path, found: Result, title: str) -> list[Path]:
