@@ -82,10 +82,8 @@ class Folder:
         if verify and whole:
             whole = all(sha256(self.path / name) == entry["sha256"][kind] for kind, name in files)
         # how cells were grouped is no reason to paint: a picture of version 0.1 keeps its rules
-        painted = all(have[name] == want[name] for name in RECIPE if name != "restoration") and set(asked) <= {
-            *changes,
-            *FINISH,
-        }
+        same = all(have[name] == want[name] for name in RECIPE if name != "restoration")
+        painted = same and set(asked) <= {*changes, *FINISH}
         if not (painted and whole and set(kinds) <= set(entry["files"])):
             return "paint"
         finished = all(have[name] == want[name] for name in FINISH) and set(asked) <= set(changes)
