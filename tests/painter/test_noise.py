@@ -35,6 +35,7 @@ def test_a_seed_that_varies_goes_to_the_other_seed_and_stays_noise():
     assert float(noise(vary=0.5).std()) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:The configuration file of this scheduler:FutureWarning")  # of the stock pipeline
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
 @pytest.mark.parametrize("scheduler", ["default", "ddim", "euler_a"])
 def test_a_start_from_a_picture_is_what_diffusers_does(
