@@ -193,7 +193,7 @@ def test_a_folder_that_takes_no_file_is_said_before_weights_are_asked_for(capsys
 
 def test_a_place_where_no_server_can_listen_is_said_at_once(capsys: pytest.CaptureFixture[str]):
     with socket.create_server(("127.0.0.1", 0)) as other:
-        for port, why in ((other.getsockname()[1], "in use"), (99999, "0-65535")):
+        for port, why in ((other.getsockname()[1], "in use"), (99999, "0 to 65535")):
             assert main(["serve", "--port", str(port)]) == 1
             said = capsys.readouterr().err
             assert said.startswith(f"punks: cannot listen on 127.0.0.1, port {port} (")
