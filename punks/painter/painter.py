@@ -106,6 +106,8 @@ class Painter:
             # each by itself: to convert many at once torch wakes threads, which takes a GPU's host up to 7 ms
             latents = torch.cat([noise.to(self.device, self.dtype) for noise in noises]) * scheduler.init_noise_sigma
         else:
+            if self.base.family == "sd15" and scheduler.config.get("clip_sample"):  # as diffusers' pipeline does
+                scheduler.register_to_config(clip_sample=False)
             skipped = (recipe.num_inference_steps - recipe.painted_steps) * scheduler.order
             if hasattr(scheduler, "set_begin_index"):
                 scheduler.set_begin_index(skipped)

@@ -69,7 +69,7 @@ class Service:
         self._painting = True
         facts: dict[str, Any] = {"event": "prediction", "status": "canceled"}
         try:
-            self._sweep(keep=(inputs["image"], inputs["lora"]))
+            self._sweep(keep=(inputs["image"], inputs.get("lora")))
             answer = self._answer(inputs, facts)
             facts["status"] = "succeeded"
         except Exception as error:

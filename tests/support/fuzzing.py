@@ -65,7 +65,8 @@ def requests(schema: dict[str, Any], pictures: list[str], seed: int) -> Callable
                 return draw.choice(pictures) if entry.get("format") == "uri" else draw.choice([text, "lady", "#f00"])
 
     def one() -> dict[str, Any]:
-        names = [name for name in schemas["Input"]["properties"] if name == "prompt" or draw.random() < 0.3]
+        drawn = [name for name in schemas["Input"]["properties"] if name == "prompt" or draw.random() < 0.3]
+        names = [name for name in drawn if name != "lora"]  # no picture is one
         inputs = {name: right(name, schemas["Input"]["properties"][name]) for name in names}
         # what is painted is painted in one or two steps, once or twice; all else stays as it was drawn
         inputs |= FAST | {"num_inference_steps": draw.randint(1, 2), "variant": "sd15-perfect"}
