@@ -67,7 +67,7 @@ def kept(path: Path, *, scale: float = 1.0, name: str = "", source: str = "", sa
     if not path.is_file() or (path.suffix.lower() != ".safetensors" and not source):
         raise RecipeError("lora", str(path), f"no such LoRA file; {_WAY}")
     lora = Lora(name=name or path.stem, sha256=sha256(path), scale=scale, source=source or path.name)
-    target = _place(lora)
+    target = place(lora)
     if not target.is_file():
         item = Item(target=target, shown=lora.name, origin=path, digest=lora.sha256)
         if locked:
@@ -80,7 +80,7 @@ def kept(path: Path, *, scale: float = 1.0, name: str = "", source: str = "", sa
 
 def find(lora: Lora) -> Path:
     """The file of a LoRA, wherever in the weights folder it lies. Raises LoraError where it is not there."""
-    if (path := _place(lora)).is_file():
+    if (path := place(lora)).is_file():
         return path
     for row in variants.VARIANTS.values():
         for epoch in weights.epochs_present(row):
@@ -118,7 +118,8 @@ def _incoming(root: Path, source: str) -> Path:
     return root / FOLDER / "fetched" / f"{hashlib.sha256(source.encode()).hexdigest()[:32]}.safetensors"
 
 
-def _place(lora: Lora) -> Path:
+def place(lora: Lora) -> Path:
+    """Where a LoRA that a request names is kept."""
     return weights.folder() / FOLDER / f"{lora.sha256}.safetensors"
 
 

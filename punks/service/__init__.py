@@ -22,8 +22,8 @@ from punks.errors import ImageError, PunkError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.generate import Pipeline, Punk
-from punks.lora.store import kept
-from punks.recipe import Recipe
+from punks.lora.store import kept, place
+from punks.recipe import Lora, Recipe
 from punks.request import divide, to_json
 
 _COG_FOLDERS = Path("/tmp/coglet/predictions")  # noqa: S108 - where Cog puts answers over 6 MiB, and leaves them
@@ -44,6 +44,7 @@ class Service:
         self._pipeline = Pipeline()
         self._painting = False
         self._folder = _Folder()
+        self._brought: list[Path] = []  # LoRAs of the last request
         # Cog downloads into the same folder: it forgets the files of downloads that fail
         tempfile.tempdir = self._folder  # pyright: ignore[reportAttributeAccessIssue] - it takes any os.PathLike
 
@@ -92,8 +93,7 @@ class Service:
         if image:
             given["image_sha256"] = sha256(image)
         if lora := _downloaded("lora", given.pop("lora", None)):  # instead of the variant's own
-            scale = given.pop("lora_scale", 1.0)
-            given["loras"] = [kept(lora, scale=scale, source=lora.name, say=_say)]
+            given["loras"] = [self._bring(lora, given.pop("lora_scale", 1.0))]
             given["lora_scale"] = 0.0
         count, suffix = int(given.pop("num_outputs")), given.pop("output_format")
         wants_painting = given.pop("return_painting")
@@ -112,12 +112,21 @@ class Service:
         }
         return self._write(punks, suffix, wants_painting=wants_painting)
 
+    def _bring(self, path: Path, scale: float) -> Lora:
+        """A downloaded LoRA, kept until the next request unless it was there before. Raises PunkError."""
+        started, name = time.time(), path.name[11:]  # Cog's temporary files have 11 letters of their own
+        lora = kept(path, scale=scale, name=Path(name).stem, source=name, say=_say)
+        if place(lora).stat().st_ctime > started - 0.1:
+            self._brought.append(place(lora))
+        return lora
+
     def _sweep(self, keep: tuple[object, ...]) -> None:
         """Removes the files of earlier requests; Cog has read them before the next one begins."""
         old = [path for path in Path(self._folder).iterdir() if path.is_file() and path not in keep]
         large = sum(path.stat().st_size for path in old) > _COG_INLINE
-        for path in old:
-            path.unlink()
+        for path in (*old, *self._brought):
+            path.unlink(missing_ok=True)
+        self._brought.clear()
         for path in _COG_FOLDERS.glob("*/outputs/spill_*") if large else ():
             # other servers of this machine use the folder too: theirs is read at once, or of another user
             with suppress(OSError):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from punks.files.checksums import record, sha256
+from punks.variants import VARIANTS
 from tests.support.cog_server import PATIENCE, QUICK, Cog, data_uri, picture, receiver, start, until
 
 # long enough to be cancelled on any machine
@@ -127,6 +129,31 @@ def test_files_live_until_the_next_prediction_only(service: Cog):
     service.predict(image=data_uri(Image.new("RGB", (9, 9))), palette="#12")
     service.output()
     assert len(files()) == 2
+
+
+def test_a_lora_that_a_request_brings_lives_until_the_next_prediction_only(service: Cog, served_weights: Path):
+    row = VARIANTS["sd15-perfect"]
+    own = (served_weights / "sd15/lora" / row.lora_file(row.epochs)).read_bytes()
+    folder = served_weights / "loras"
+    with receiver() as web:
+        web.pages["/my%20lora.safetensors"] = own
+        url = f"{web.url}/my%20lora.safetensors"
+        brought = service.output(lora=url, seed=5)
+        (lora,) = json.loads(brought["recipes"][0])["loras"]
+        assert (lora["name"], lora["source"]) == ("my lora", "my lora.safetensors")
+        assert [path.stem for path in folder.glob("*.safetensors")] == [lora["sha256"]]
+        assert (
+            service.output(seed=5)["pixels"] != brought["pixels"] == service.output(epoch=row.epochs, seed=5)["pixels"]
+        )
+        assert not list(folder.glob("*.safetensors"))
+        # one that somebody installed stays
+        shutil.copy(served_weights / "sd15/lora" / row.lora_file(row.epochs), folder / f"{lora['sha256']}.safetensors")
+        os.utime(folder / f"{lora['sha256']}.safetensors")
+        time.sleep(0.2)
+        assert service.output(lora=url, seed=5) == brought
+        service.output()
+        assert list(folder.glob("*.safetensors"))
+        shutil.rmtree(folder)
 
 
 def test_a_folder_that_something_removed_is_made_anew(service: Cog):

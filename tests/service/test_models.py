@@ -100,7 +100,7 @@ sys.addaudithook(watch)
 service = Service()
 service.warm_up("sd15-perfect")
 inputs = dict(prompt="$(touch x) `touch x` ../../x", seed=1, num_inference_steps=1, num_outputs=1, output_format="webp",
-              return_painting=True, image=None)
+              return_painting=True, image=None, lora=None)
 service.answer(inputs, lambda name, value: None)
 home = tempfile.gettempdir()
 strangers = [e for e in events if not (e[0] == "open" and e[1].startswith(home))]

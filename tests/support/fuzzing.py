@@ -41,6 +41,13 @@ STRINGS = [
     "x" * 5000,
 ]
 NUMBERS = [-1, 0, 1, 2, 3, 7, 10, 24, 48, 0.5, 1.0, 2.5, 1e-300, 1e300, 2**31, 2**32 - 1, 2**32, 2**63, 2**64, -0.0]
+# texts that are right where they stand; elsewhere any text may be
+TEXTS = {
+    "traits": ['{"subject": "lad", "hair": "black"}'],
+    "palette": ["auto", "#f00,#00f,#000", "teal,white"],
+    "background": ["keep", "solid", "transparent", "teal", "#6ae745"],
+    "steer_color": ["teal", "#f00"],
+}
 OTHERS = [None, True, False, [], {}, [1], {"a": 1}, ["lady"]]
 
 
@@ -61,6 +68,8 @@ def requests(schema: dict[str, Any], pictures: list[str], seed: int) -> Callable
             case "boolean":
                 return draw.random() < 0.5
             case _:
+                if name in TEXTS:
+                    return draw.choice(TEXTS[name])
                 text = "".join(draw.choices(string.printable, k=draw.randint(1, 30)))
                 return draw.choice(pictures) if entry.get("format") == "uri" else draw.choice([text, "lady", "#f00"])
 
