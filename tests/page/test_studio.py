@@ -326,7 +326,7 @@ def demo(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "prompt": "lady, red hair, green eyes, teal solid background",
             "variant": "demo",
             "seed": 7,
-            "num_inference_steps": 8,
+            "num_inference_steps": 6,
         }
     )
     until(lambda: not one.queue.names())
