@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         studio = Studio(args.folder)
         server = _server(studio, listening.getsockname()[1])
-        for name in ("SIGTERM", "SIGHUP"):  # of a closed terminal; Windows has none
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last of a closed terminal; Windows has none
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), server.handle_exit)
         try:
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 opening.start()
             server.run(sockets=[listening])
         finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends what is left
             stopped = studio.close()
     with contextlib.suppress(OSError):  # the terminal may be gone
         if studio.changed:

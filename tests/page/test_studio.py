@@ -326,7 +326,7 @@ def demo(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "prompt": "lady, red hair, green eyes, teal solid background",
             "variant": "demo",
             "seed": 7,
-            "num_inference_steps": 8,
+            "num_inference_steps": 6,
         }
     )
     until(lambda: not one.queue.names())
@@ -422,7 +422,7 @@ def test_a_dropped_punk_a_photo_and_a_palette(page: Page, demo: Served) -> None:
     drop(page, "punk.png", (demo.folder / "images" / "000001.png").read_bytes())
     expect(page.locator("#prompt")).to_have_value(PROMPT)
     expect(page.locator("#seed")).to_have_value("7")
-    expect(page.locator("#num_inference_steps")).to_have_value("8")
+    expect(page.locator("#num_inference_steps")).to_have_value("6")
     photo = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(photo, "JPEG")
     drop(page, "photo.jpg", photo.getvalue())
