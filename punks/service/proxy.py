@@ -181,7 +181,8 @@ def _forbidden(why: str) -> Response:
 
 async def _refusal(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return JSONResponse({"detail": error.detail}, error.status)
+    # JSONResponse would write the name of an input that is no valid text as UTF-8, and fail
+    return Response(json.dumps({"detail": error.detail}), error.status, media_type="application/json")
 
 
 async def _absent(request: Request, _error: Exception) -> Response:
