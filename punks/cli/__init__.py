@@ -1,5 +1,6 @@
 """The command line: `punks COMMAND`, also `python -m punks COMMAND`."""
 
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,12 @@ def _run(argv: Sequence[str]) -> int:
     parser = make_parser(command if command in COMMANDS else "")
     if command in _RENAMED:
         parser.error(f"`{command}` is called `{_RENAMED[command]}` now")
+    if command and command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, 1)
+        parser.error(f"unknown command {command}" + (f"; did you mean {near[0]}?" if near else ""))
+    if not argv:
+        parser.print_help(sys.stderr)
+        return USAGE
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         args.parser.refuse(unknown)

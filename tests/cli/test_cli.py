@@ -380,3 +380,17 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path):
         assert path.suffix == ".png"
         assert not path.name.startswith(".")
         Image.open(path).load()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generat", "lady"], "punks: unknown command generat; did you mean generate?\n"),
+        (["xyzzy"], "punks: unknown command xyzzy\n"),
+        ([], "usage: punks [-h] [--version] COMMAND ...\n"),
+    ],
+)
+def test_a_command_that_is_no_command(words: list[str], said: str):
+    done = punks(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
