@@ -2,7 +2,7 @@
 
 kills   jobs on a tiny model, killed with SIGKILL at random moments and resumed, against an undisturbed run
 rows    how soon the first of many rows is painted, and the memory that a run of them takes
-gpu     pictures a second and how busy the GPUs are, on 1, 2, ... of those that are there; random weights of full size
+gpu     pictures a second by --workers, and how busy the GPU is; random weights of full size, --few paints 4 LCM steps
 """
 
 import argparse
@@ -130,13 +130,14 @@ def rows(count: int) -> dict[str, Any]:
     return result
 
 
-def gpu(count: int, steps: int) -> dict[str, Any]:
-    """Pictures a second and how busy the GPUs are, by their number; and whether the pictures are equal."""
+def gpu(count: int, workers: list[int], *, few: bool) -> dict[str, Any]:
+    """Pictures a second and how busy the GPUs are, by the number of processes; and whether the pictures are equal."""
     import torch
 
-    from bench.gpu_rows import make
+    from bench.gpu_rows import FEW, make
 
-    result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "jobs": count, "steps": steps}
+    settings = FEW["lcm_4"] if few else {}
+    result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "jobs": count, "settings": settings}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         # under the name that every process knows
@@ -144,18 +145,19 @@ def gpu(count: int, steps: int) -> dict[str, Any]:
         lora = root / "weights/sd15/lora"
         (lora / "random-000001.safetensors").rename(lora / "bespoke_punks_SD15_PERFECT-000007.safetensors")
         jobs = jobs_file(root, count)
-        there = torch.cuda.device_count()
-        for gpus in [n for n in (1, 2, 4, 8) if n <= there]:
+        options = [str(word) for field, value in settings.items() for word in (f"--{field.replace('_', '-')}", value)]
+        for number in workers:
             environment = {**os.environ, "PUNKS_WEIGHTS": str(root / "weights")}
             watch = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=index,utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
+                ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            out = root / str(gpus)
-            command = [sys.executable, "-m", "punks", "batch", jobs, "--workers", gpus, "--steps", steps, "-o", out]
+            out = root / str(number)
+            command = [sys.executable, "-m", "punks", "batch", jobs, "--workers", number, *options, "-o", out]
             process = subprocess.Popen([*map(str, command)], env=environment)
-            while not lines(out) and process.poll() is None:  # loading is no part of a long run
+            # loading is no part of a long run
+            while lines(out) < 16 * number and process.poll() is None:
                 time.sleep(0.05)
             first, began = lines(out), time.perf_counter()
             while (done := lines(out)) < count and process.poll() is None:
@@ -165,16 +167,15 @@ def gpu(count: int, steps: int) -> dict[str, Any]:
             if process.wait() != 0:
                 raise SystemExit(f"not all were painted: {[entry.get('error') for entry in entries(out)]}")
             # the last line may be cut off
-            samples = [line.split(",") for line in watch.communicate()[0].splitlines()[:-1]]
-            busy = [int(use) for index, use in samples if int(index) < gpus]
+            busy = [int(line) for line in watch.communicate()[0].splitlines()[:-1]]
             busy = busy[next(i for i, use in enumerate(busy) if use > 50) :]
-            result[f"gpus_{gpus}"] = {
+            result[f"workers_{number}"] = {
                 "seconds": round(seconds, 1),
                 "pictures_a_second": round((done - first) / seconds, 2),
                 "busy_percent": round(statistics.mean(busy), 1),
             }
             print(json.dumps(result), file=sys.stderr, flush=True)
-        result["equal"] = all(pictures(root / str(n)) == pictures(root / "1") for n in (2, 4, 8) if n <= there)
+        result["equal"] = all(pictures(root / str(n)) == pictures(root / str(workers[0])) for n in workers)
     return result
 
 
@@ -183,17 +184,17 @@ def main() -> None:
     parser.add_argument("what", choices=["kills", "rows", "gpu"])
     parser.add_argument("--count", type=int, help="of jobs; by default 1000, 100000, 400")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--workers", type=int, nargs="+", default=[2], help="processes; gpu takes several numbers")
+    parser.add_argument("--few", action="store_true", help="4 steps of LCM without guidance")
     parser.add_argument("--seed", type=int, default=1, help="repeats the moments of the kills")
     args = parser.parse_args()
     match args.what:
         case "kills":
-            result = kills(args.count or 1000, args.kills, args.seed, args.workers)
+            result = kills(args.count or 1000, args.kills, args.seed, args.workers[0])
         case "rows":
             result = rows(args.count or 100_000)
         case _:
-            result = gpu(args.count or 400, args.steps)
+            result = gpu(args.count or 400, args.workers, few=args.few)
     print(json.dumps(result, indent=1))
 
 

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.gpu_rows import make, row_of
+from bench.gpu_rows import FEW, make, row_of
+
+ENGINES = ("eager", "graph")
 
 
 def child(module: str, *args: str, engine: str = "") -> dict[str, Any]:
@@ -44,7 +46,7 @@ def table(result: dict[str, Any]) -> str:
         f"8 fused {stock['fused_8'] / 8:.3f} s a picture",
         "engine   picture  x fused  x unfused  of 8, each   ready  scale / epoch change  GB",
     ]
-    for engine in ("eager", "graph"):
+    for engine in ENGINES:
         if (one := result.get(engine)) is not None:
             each = one["batch_8"] / 8 if "batch_8" in one else float("nan")
             lines.append(
@@ -53,13 +55,23 @@ def table(result: dict[str, Any]) -> str:
                 f"{one['scale_change'] * 1000:6.0f} / {one['epoch_change'] * 1000:.0f} ms "
                 f"{one.get('peak_gigabytes', float('nan')):12.1f}"
             )
+    for name, settings in FEW.items():
+        for size in (1, 8):
+            key = f"{name}_batch_{size}"
+            each = ", ".join(
+                f"{who} {result[who][key] / size:.3f} s" for who in ("stock", *ENGINES) if key in result.get(who, {})
+            )
+            if each:
+                lines.append(
+                    f"{settings['num_inference_steps']} steps of {settings['scheduler']}, {size} at once, each: {each}"
+                )
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=["sd15", "sdxl"], action="append")
-    parser.add_argument("--engine", choices=["eager", "graph"], action="append")
+    parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--tiny", action="store_true", help="try the program itself out on a small model")
     parser.add_argument("--json", type=Path, help="also write the results here")
@@ -70,7 +82,7 @@ def main() -> None:
             os.environ["PUNKS_WEIGHTS"] = folder
             row_of(family)
             make(family, Path(folder), full=not args.tiny)
-            engines = args.engine or ["eager", "graph"]
+            engines = args.engine or [*ENGINES]
             results.append(measure(family, engines, 2 if args.tiny else 30, args.batches))
         print(table(results[-1]), flush=True)
         if args.json:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.gpu_rows import PROMPT, finish, row_of
+from bench.gpu_rows import FEW, PROMPT, finish, row_of
 from punks import Recipe
 from punks.painter.painter import Painter
 from punks.painter.warm import WarmBases
@@ -76,6 +76,11 @@ def main() -> None:
     for pictures in args.batches:
         request(bases, recipe, pictures)
         result[f"batch_{pictures}"] = median(lambda n=pictures: request(bases, recipe, n), 9 if pictures == 1 else 5)
+    for name, settings in FEW.items():
+        for pictures in args.batches:
+            few = recipe.replace(**settings)
+            request(bases, few, pictures)
+            result[f"{name}_batch_{pictures}"] = median(lambda n=pictures, one=few: request(bases, one, n), 9)
     painting, stages = next(bases.paint([recipe]))
     result["digest"] = hashlib.sha256(painting.tobytes()).hexdigest()[:12]
     result |= {f"stage_{name}": taken for name, taken in stages.items()}

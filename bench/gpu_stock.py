@@ -10,9 +10,10 @@ import torch
 from diffusers import DiffusionPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.gpu_rows import PROMPT, finish, row_of
+from bench.gpu_rows import FEW, PROMPT, finish, row_of
 from punks import Recipe
 from punks.files import weights
+from punks.painter.samplers import make_scheduler
 
 
 def main() -> None:
@@ -28,9 +29,10 @@ def main() -> None:
     pipe.to("cuda" if cuda else "cpu").set_progress_bar_config(disable=True)
     negative = Recipe(prompt=PROMPT, variant=row.name).negative_prompt
 
-    def request(pictures: int = 1) -> float:
+    def request(pictures: int = 1, steps: int = args.steps, guidance: float = 7.5) -> float:
         start = time.perf_counter()
-        pipe([PROMPT] * pictures, negative_prompt=[negative] * pictures, num_inference_steps=args.steps)
+        words, avoided = [PROMPT] * pictures, [negative] * pictures
+        pipe(words, negative_prompt=avoided, num_inference_steps=steps, guidance_scale=guidance)
         for _ in range(pictures):
             finish()
         return time.perf_counter() - start
@@ -50,6 +52,13 @@ def main() -> None:
     pipe.unload_lora_weights()
     result["fused"] = median(7)
     result["fused_8"] = median(3, 8)
+    own = pipe.scheduler
+    for name, settings in FEW.items():
+        pipe.scheduler = make_scheduler(own, settings["scheduler"], settings["num_inference_steps"])
+        few = settings["num_inference_steps"], settings["guidance_scale"]
+        for pictures in (1, 8):
+            request(pictures, *few)
+            result[f"{name}_batch_{pictures}"] = statistics.median(request(pictures, *few) for _ in range(3))
     print(json.dumps(result), flush=True)
 
 
