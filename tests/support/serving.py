@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ class Served(Cog):
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def worker(self) -> psutil.Process:
-        def found() -> list[psutil.Process]:
-            return [one for one in self.children() if any("_run_worker" in word for word in one.cmdline())]
+        return until(lambda: [one for one in self.children() if _works(one)])[0]
 
-        return until(found)[0]
+
+def _works(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it may end in between
+        return any("_run_worker" in word for word in process.cmdline())
+    return False
 
 
 @contextmanager
