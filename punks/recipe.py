@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, cast
 
-from punks import variants
+from punks import fast, variants
 from punks.errors import RecipeError
 from punks.fields import check, check_text, setting
 from punks.palette import hex_of, parse_color
@@ -20,7 +20,10 @@ MAX_SEED = 2**32 - 1
 MAX_SCALE, _MOST_LORAS = 2, 8
 # random seeds stay below this: `cog predict -i seed=...` reads signed 32-bit integers
 _RANDOM_SEEDS = 2**31
-SCHEDULERS = ("default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm")
+SCHEDULERS = (
+    *("default", "pndm", "dpmpp_2m_karras", "euler", "euler_trailing", "euler_a", "ddim", "ddim_trailing", "unipc"),
+    *("lcm", "tcd"),
+)
 # by a trained model, or by the rules of version 0.1
 RESTORATIONS = ("learned", "rules")
 # fields in which the pictures of one batch may differ
@@ -189,7 +192,10 @@ class Recipe:
             found.append("prompt: overrides the traits, and does not describe them as given")
         if self.steer > 0 and self.steer_color is None:
             found.append("steer: has no effect without steer_color or a background color")
-        return found
+        if not self.guided and self.negative_prompt not in ("", NEGATIVE_PROMPT):
+            found.append("negative_prompt: has no effect at guidance_scale 1")
+        base, loras = variants.variant(self.variant).base, {one.sha256: one.name for one in self.loras if one.scale}
+        return found + fast.warnings(base, self.scheduler, self.num_inference_steps, self.guidance_scale, loras)
 
 
 def _loras(given: object) -> tuple[Lora, ...]:

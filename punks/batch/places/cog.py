@@ -21,6 +21,7 @@ from punks.batch.manifest import AGAIN
 from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log, shown
 from punks.batch.places.worker import Outcome, recipe_of
 from punks.errors import BatchError, ImageError, RecipeError
+from punks.fast import known
 from punks.files.png import CELLS
 from punks.generate import Painting, Punk
 from punks.request import FIELDS, flat
@@ -102,6 +103,8 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     }
     if "traits" in given:
         given["traits"] = json.dumps(given["traits"])
+    if row := next(filter(None, (known(lora.sha256) for lora in recipe_of(job).loras)), None):
+        given["fast"] = row.name
     if job.image is not None:
         given["image"] = _inline(job.image)
     return {**given, "return_painting": True} if paintings else given
