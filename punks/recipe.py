@@ -11,7 +11,7 @@ from punks import fast, variants
 from punks.errors import RecipeError
 from punks.fields import check, check_text, setting
 from punks.palette import hex_of, parse_color
-from punks.prompts import complete
+from punks.prompts import complete, drawn, literal
 from punks.traits import Traits
 from punks.vocabulary import Color
 
@@ -173,13 +173,19 @@ class Recipe:
             changes = {"prompt": None, **changes}
         return dataclasses.replace(self, **changes)
 
-    def outputs(self, num_outputs: int) -> list["Recipe"]:
-        """`num_outputs` recipes with seed, seed + 1, ...; where it varies, with vary_seed, vary_seed + 1, ..."""
+    def outputs(self, num_outputs: int, *, draw: bool = False) -> list["Recipe"]:
+        """`num_outputs` recipes with seed, seed + 1, ...; where it varies, with vary_seed, vary_seed + 1, ...
+
+        `draw` draws the choices of the prompt, `{red|blue} hair`, for each as `punks batch` does; for variations once.
+        """
         if num_outputs < 1:
             raise RecipeError("num_outputs", num_outputs, "use a whole number of 1 or more")
+        prompts = [drawn(self.prompt, self.seed, i) if draw else self.prompt for i in range(num_outputs)]
         if self.vary > 0 and self.vary_seed is not None:
-            return [self.replace(vary_seed=seed_after(self.vary_seed, i)) for i in range(num_outputs)]
-        return [self.replace(seed=seed_after(self.seed, i)) for i in range(num_outputs)]
+            return [
+                self.replace(vary_seed=seed_after(self.vary_seed, i), prompt=prompts[0]) for i in range(num_outputs)
+            ]
+        return [self.replace(seed=seed_after(self.seed, i), prompt=prompt) for i, prompt in enumerate(prompts)]
 
     def batches_with(self, other: "Recipe") -> bool:
         """Whether both can be painted in one batch, as far as recipes tell."""
@@ -192,7 +198,10 @@ class Recipe:
             found.append("prompt: overrides the traits, and does not describe them as given")
         if self.steer > 0 and self.steer_color is None:
             found.append("steer: has no effect without steer_color or a background color")
-        if not self.guided and self.negative_prompt not in ("", NEGATIVE_PROMPT):
+        found += literal("prompt", self.prompt)
+        if self.guided:
+            found += literal("negative_prompt", self.negative_prompt)
+        elif self.negative_prompt not in ("", NEGATIVE_PROMPT):
             found.append("negative_prompt: has no effect at guidance_scale 1")
         base, loras = variants.variant(self.variant).base, {one.sha256: one.name for one in self.loras if one.scale}
         return found + fast.warnings(base, self.scheduler, self.num_inference_steps, self.guidance_scale, loras)

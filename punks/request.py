@@ -102,6 +102,16 @@ def flat(recipe: Recipe, finish: Finish) -> dict[str, Any]:
     return values | {"palette": str(finish.palette), "loras": list(values["loras"])}
 
 
+def asked(recipe: Recipe, finish: Finish) -> dict[str, Any]:
+    """As `flat`, with `fast` for its LoRA: what the API and the command line take."""
+    values = flat(recipe, finish)
+    rows = {lora["sha256"]: row.name for lora in values["loras"] if (row := fast.known(lora["sha256"]))}
+    if not rows:
+        return values
+    others = [lora for lora in values["loras"] if lora["sha256"] not in rows]
+    return values | {"loras": others, "fast": next(iter(rows.values()))}
+
+
 def to_json(recipe: Recipe, finish: Finish) -> str:
     """All fields of both as one line of JSON."""
     return json.dumps(flat(recipe, finish), ensure_ascii=False)

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("--vary-seed needs --vary")
     if args.prompt_strength is not None and recipe.image_sha256 is None:
         args.parser.error("--strength needs --image")
-    recipes = recipe.outputs(args.num_outputs)
+    recipe, *_ = recipes = recipe.outputs(args.num_outputs, draw=args.prompt is not None)
     paths = _output_paths(args.output, recipes)
     require_writable(paths[0].parent)
     for line in recipe.warnings():  # before the time is spent

@@ -21,10 +21,9 @@ from punks.batch.manifest import AGAIN
 from punks.batch.places.servers import TIMEOUT, JobError, LaterError, Servers, checked, log, shown
 from punks.batch.places.worker import Outcome, recipe_of
 from punks.errors import BatchError, ImageError, RecipeError
-from punks.fast import known
 from punks.files.png import CELLS
 from punks.generate import Painting, Punk
-from punks.request import FIELDS, flat
+from punks.request import FIELDS, asked, flat
 from punks.snap import Cells, PixelArt, restore
 
 _GONE = ("UNHEALTHY", "DEFUNCT", "SETUP_FAILED")
@@ -98,13 +97,11 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is enlarged here."""
     given = {
         name: value
-        for name, value in _asked(job).items()
+        for name, value in {**asked(recipe_of(job), job.finish), "output_size": 24}.items()
         if value is not None and name not in ("image_sha256", "loras")
     }
     if "traits" in given:
         given["traits"] = json.dumps(given["traits"])
-    if row := next(filter(None, (known(lora.sha256) for lora in recipe_of(job).loras)), None):
-        given["fast"] = row.name
     if job.image is not None:
         given["image"] = _inline(job.image)
     return {**given, "return_painting": True} if paintings else given
