@@ -64,6 +64,11 @@ class Predictor(BasePredictor):
         lora: Optional[Path] = Input(  # noqa: B008
             default=None, description="LoRA file to paint with instead of the variant's own, at lora_scale."
         ),
+        fast: str = Input(
+            default="off",
+            choices=["off", "on", "hyper", "lcm", "lightning"],
+            description="Paint in few steps, with an acceleration LoRA of the base.",
+        ),
         seed: Optional[int] = Input(
             default=None, ge=0, le=4294967295, description="The same seed gives the same punk; random by default."
         ),
@@ -80,7 +85,19 @@ class Predictor(BasePredictor):
         ),
         scheduler: str = Input(
             default="default",
-            choices=["default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm"],
+            choices=[
+                "default",
+                "pndm",
+                "dpmpp_2m_karras",
+                "euler",
+                "euler_trailing",
+                "euler_a",
+                "ddim",
+                "ddim_trailing",
+                "unipc",
+                "lcm",
+                "tcd",
+            ],
             description="Sampler; default is the base model's own.",
         ),
         template: bool = Input(default=True, description="Add the trigger words of the LoRA to the prompt."),

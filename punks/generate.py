@@ -21,6 +21,7 @@ from punks.files.pictures import read_picture
 from punks.files.png import CELLS, RECIPE, read_texts, write_indexed, write_png, write_rows, write_webp
 from punks.files.svg import write_svg
 from punks.finish import SUFFIXES, Finish
+from punks.lora.store import stack
 from punks.recipe import Recipe
 from punks.request import from_json, to_json
 from punks.snap import Cells, PixelArt, finish_cells, restore
@@ -188,6 +189,7 @@ class Pipeline:
         if row.failed:
             log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
         weights.require(row, recipes[0].epoch)
+        stack(recipes[0])  # a LoRA that is missing is said before a base is loaded
         painted = self.bases.paint(recipes, on_step, picture, on_preview)
         for recipe, (painting, seconds) in zip(recipes, painted, strict=True):
             yield Painting(recipe=recipe, image=painting, prompt=recipe.painted_prompt, seconds=seconds)

@@ -7,11 +7,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, cast
 
-from punks import variants
+from punks import fast, variants
 from punks.errors import RecipeError
 from punks.fields import check, check_text, setting
 from punks.palette import hex_of, parse_color
-from punks.prompts import complete
+from punks.prompts import complete, drawn, literal
 from punks.traits import Traits
 from punks.vocabulary import Color
 
@@ -20,7 +20,10 @@ MAX_SEED = 2**32 - 1
 MAX_SCALE, _MOST_LORAS = 2, 8
 # random seeds stay below this: `cog predict -i seed=...` reads signed 32-bit integers
 _RANDOM_SEEDS = 2**31
-SCHEDULERS = ("default", "pndm", "dpmpp_2m_karras", "euler", "euler_a", "ddim", "unipc", "lcm")
+SCHEDULERS = (
+    *("default", "pndm", "dpmpp_2m_karras", "euler", "euler_trailing", "euler_a", "ddim", "ddim_trailing", "unipc"),
+    *("lcm", "tcd"),
+)
 # by a trained model, or by the rules of version 0.1
 RESTORATIONS = ("learned", "rules")
 # fields in which the pictures of one batch may differ
@@ -170,13 +173,19 @@ class Recipe:
             changes = {"prompt": None, **changes}
         return dataclasses.replace(self, **changes)
 
-    def outputs(self, num_outputs: int) -> list["Recipe"]:
-        """`num_outputs` recipes with seed, seed + 1, ...; where it varies, with vary_seed, vary_seed + 1, ..."""
+    def outputs(self, num_outputs: int, *, draw: bool = False) -> list["Recipe"]:
+        """`num_outputs` recipes with seed, seed + 1, ...; where it varies, with vary_seed, vary_seed + 1, ...
+
+        `draw` draws the choices of the prompt, `{red|blue} hair`, for each as `punks batch` does; for variations once.
+        """
         if num_outputs < 1:
             raise RecipeError("num_outputs", num_outputs, "use a whole number of 1 or more")
+        prompts = [drawn(self.prompt, self.seed, i) if draw else self.prompt for i in range(num_outputs)]
         if self.vary > 0 and self.vary_seed is not None:
-            return [self.replace(vary_seed=seed_after(self.vary_seed, i)) for i in range(num_outputs)]
-        return [self.replace(seed=seed_after(self.seed, i)) for i in range(num_outputs)]
+            return [
+                self.replace(vary_seed=seed_after(self.vary_seed, i), prompt=prompts[0]) for i in range(num_outputs)
+            ]
+        return [self.replace(seed=seed_after(self.seed, i), prompt=prompt) for i, prompt in enumerate(prompts)]
 
     def batches_with(self, other: "Recipe") -> bool:
         """Whether both can be painted in one batch, as far as recipes tell."""
@@ -189,7 +198,13 @@ class Recipe:
             found.append("prompt: overrides the traits, and does not describe them as given")
         if self.steer > 0 and self.steer_color is None:
             found.append("steer: has no effect without steer_color or a background color")
-        return found
+        found += literal("prompt", self.prompt)
+        if self.guided:
+            found += literal("negative_prompt", self.negative_prompt)
+        elif self.negative_prompt not in ("", NEGATIVE_PROMPT):
+            found.append("negative_prompt: has no effect at guidance_scale 1")
+        base, loras = variants.variant(self.variant).base, {one.sha256: one.name for one in self.loras if one.scale}
+        return found + fast.warnings(base, self.scheduler, self.num_inference_steps, self.guidance_scale, loras)
 
 
 def _loras(given: object) -> tuple[Lora, ...]:

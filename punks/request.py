@@ -8,15 +8,16 @@ from typing import Any, cast
 
 import webcolors  # pyright: ignore[reportMissingTypeStubs]
 
+from punks import fast, variants
 from punks.errors import RecipeError, UnknownNameError
 from punks.fields import whole
 from punks.finish import BACKGROUNDS, Finish
-from punks.recipe import Recipe
+from punks.recipe import Lora, Recipe
 from punks.traits import Traits
 
 RECIPE = {field.name: field for field in dataclasses.fields(Recipe)}
 FINISH = {field.name: field for field in dataclasses.fields(Finish)}
-FIELDS: "dict[str, dataclasses.Field[Any]]" = {**RECIPE, **FINISH}
+FIELDS: "dict[str, dataclasses.Field[Any]]" = {**RECIPE, **FINISH, "fast": fast.FIELD}
 TRAITS = tuple(field.name for field in dataclasses.fields(Traits))
 # short names, on the command line and in tables
 ALIASES = {
@@ -30,6 +31,7 @@ ALIASES = {
     "colours": "colors",
     "steer_colour": "steer_color",
 }
+_SAMPLING = ("scheduler", "num_inference_steps", "guidance_scale")  # what `fast` brings along
 _TRAITS_ONLY = frozenset({"subject", "hair", "skin", "wear"})  # eyes and background also belong to a finish
 # values of a finish that captions do not say
 _NOT_TRAITS = (None, *BACKGROUNDS)
@@ -41,7 +43,7 @@ def divide(values: Values) -> tuple[Recipe, Finish]:
     """The recipe and the finish of flat values; traits may stand among them. Raises RecipeError."""
     given = _gathered(values)
     check_names(given, FIELDS)
-    given = {name: whole(FIELDS[name], value) for name, value in given.items()}
+    given = _accelerated({name: whole(FIELDS[name], value) for name, value in given.items()})
     finish = Finish(**{name: value for name, value in given.items() if name in FINISH})
     recipe = Recipe(**{name: value for name, value in given.items() if name in RECIPE})
     finish = finish.of(recipe)
@@ -55,6 +57,8 @@ def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Fin
     base = recipe.traits if _TRAITS_ONLY & values.keys() else None
     given = _gathered(values, base)
     check_names(given, FIELDS)
+    if "fast" in given:
+        given = _switched(recipe, given)
     painted = {name: value for name, value in given.items() if name in RECIPE}
     finished = {name: value for name, value in given.items() if name in FINISH}
     if "variant" in painted and painted["variant"] != recipe.variant:
@@ -70,10 +74,42 @@ def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Fin
     return divide(flat(new, dataclasses.replace(finish, **finished)))
 
 
+def _accelerated(values: Values) -> dict[str, Any]:
+    """Flat values with what `fast` stands for: one more LoRA, and its sampler, steps and guidance unless given."""
+    given = dict(values)
+    if (name := fast.chosen(given.pop("fast", fast.OFF))) == fast.OFF:
+        return given
+    base = variants.variant(given.get("variant") or variants.DEFAULT).base
+    row = fast.accelerations(base.name, name)[0]
+    lora = Lora(name=row.lora, sha256=row.sha256, scale=row.scale, source=row.source)
+    given["loras"] = [*(given.get("loras") or ()), lora]
+    for field in _SAMPLING:
+        if given.get(field) in (None, "default"):
+            given[field] = getattr(row, field)
+    return given
+
+
+def _switched(recipe: Recipe, given: Values) -> dict[str, Any]:
+    """Changes that include `fast`, with what an earlier one stood for taken out of the recipe."""
+    others = [lora for lora in recipe.loras if not fast.known(lora.sha256)]
+    own = {"scheduler": "default", **dict.fromkeys(_SAMPLING[1:])} if len(others) < len(recipe.loras) else {}
+    return _accelerated({"variant": recipe.variant, "loras": others, **own, **given})
+
+
 def flat(recipe: Recipe, finish: Finish) -> dict[str, Any]:
     """All fields of both as JSON has them."""
     values = dataclasses.asdict(recipe) | {field: getattr(finish, field) for field in FINISH}
     return values | {"palette": str(finish.palette), "loras": list(values["loras"])}
+
+
+def asked(recipe: Recipe, finish: Finish) -> dict[str, Any]:
+    """As `flat`, with `fast` for its LoRA: what the API and the command line take."""
+    values = flat(recipe, finish)
+    rows = {lora["sha256"]: row.name for lora in values["loras"] if (row := fast.known(lora["sha256"]))}
+    if not rows:
+        return values
+    others = [lora for lora in values["loras"] if lora["sha256"] not in rows]
+    return values | {"loras": others, "fast": next(iter(rows.values()))}
 
 
 def to_json(recipe: Recipe, finish: Finish) -> str:

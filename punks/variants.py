@@ -20,11 +20,16 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
-    """A base model in the diffusers layout. `side` is the native picture side in pixels."""
+    """A base model in the diffusers layout. `side` is the native picture side in pixels.
+
+    Below `least_steps` it paints badly without an acceleration LoRA, with Karras sigmas below `least_karras_steps`.
+    """
 
     name: str
     family: Family
     side: int
+    least_steps: int = 1
+    least_karras_steps: int = 1
     sources: tuple[Source, ...] = ()
 
 
@@ -61,6 +66,7 @@ SD15 = Base(
     name="sd15",
     family="sd15",
     side=512,
+    least_steps=12,
     sources=(
         Source(
             repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
@@ -80,6 +86,7 @@ SDXL = Base(
     name="sdxl",
     family="sdxl",
     side=1024,
+    least_steps=12,
     sources=(
         Source(
             repo="stabilityai/stable-diffusion-xl-base-1.0",
@@ -101,7 +108,7 @@ SDXL = Base(
     ),
 )
 
-DEMO = Base(name="demo", family="sd15", side=512)
+DEMO = Base(name="demo", family="sd15", side=512, least_steps=4, least_karras_steps=16)
 
 DEFAULT = "sd15-perfect"
 

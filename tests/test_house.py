@@ -14,7 +14,8 @@ import pytest
 
 from tests.support import ROOT
 
-NOUNS = ("errors", "fields", "finish", "palette", "prompts", "recipe", "request", "traits", "variants", "vocabulary")
+NOUNS = ("errors", "fast", "fields", "finish", "palette")
+NOUNS += ("prompts", "recipe", "request", "traits", "variants", "vocabulary")
 # A room imports from itself and from the layers above its line.
 LAYERS = (
     NOUNS,

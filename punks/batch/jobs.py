@@ -2,9 +2,6 @@
 
 import dataclasses
 import logging
-import math
-import random
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +13,7 @@ from punks.errors import BatchError, PunkError, RecipeError
 from punks.files.init_image import picture_hash
 from punks.finish import Finish
 from punks.lora.store import with_loras
+from punks.prompts import Choices
 from punks.recipe import Recipe, seed_after
 from punks.request import ALIASES, FIELDS, TRAITS, check_names, divide
 
@@ -23,7 +21,6 @@ MOST = 100_000  # combinations of a prompt that are painted without being asked 
 _COLUMN = {"image_sha256": "image", "loras": "lora"}  # what a table gives in place of a field
 COLUMNS = tuple(dict.fromkeys([*(_COLUMN.get(name, name) for name in FIELDS), "loras", *TRAITS]))
 log = logging.getLogger(__name__)
-_CHOICES = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,7 @@ class Jobs:
                 text = given.pop("lora")
                 given = with_loras(given, text.split(";") if isinstance(text, str) else text, log.info)
             recipe, finish = divide(given)
-            return Job(number=number, recipe=recipe, finish=finish, image=image)
+            return Job(number=number, recipe=recipe.outputs(1, draw=True)[0], finish=finish, image=image)
         except PunkError as error:
             return Job(number=number, error=str(error))
 
@@ -108,23 +105,15 @@ def prompt_jobs(template: str, count: int | None, defaults: Mapping[str, Any], s
 
     What is drawn for a row depends on `seed` and its number alone. Raises RecipeError.
     """
-    parts = _CHOICES.split(template)
-    if any("{" in text or "}" in text for text in parts[::2]):
-        raise RecipeError("prompt", template, "braces hold choices, as in {red|blue}, and not other braces")
-    choices = [text.split("|") for text in parts[1::2]]
-    combinations = math.prod(len(one) for one in choices)
+    choices = Choices(template)
+    combinations = choices.combinations
     if count is None and combinations > MOST:
         raise RecipeError("prompt", template, f"it has {combinations} combinations; say how many, with --count")
     if count is not None and count < 1:
         raise RecipeError("count", count, "use a whole number from 1 up")
 
     def prompt(number: int) -> Row:
-        draw = random.Random(f"{seed}/{number}")
-        chosen: list[str] = []
-        for one in choices:
-            number, at = divmod(number, len(one))
-            chosen.append(one[at if count is None else int(draw.random() * len(one))])
-        return {"prompt": "".join(a + b for a, b in zip(parts[::2], [*chosen, ""], strict=True))}
+        return {"prompt": choices.combination(number) if count is None else choices.drawn(seed, number)}
 
     return Jobs(rows=lambda: map(prompt, range(count or combinations)), defaults=defaults, seed=seed)
 

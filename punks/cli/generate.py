@@ -12,7 +12,7 @@ from punks.errors import ImageError, RecipeError
 from punks.finish import SUFFIXES, Finish
 from punks.palette import Palette
 from punks.recipe import Recipe
-from punks.request import FIELDS, FINISH, RECIPE, TRAITS, changed, divide, flat, from_json
+from punks.request import FIELDS, FINISH, TRAITS, changed, divide, flat, from_json
 from punks.vocabulary import SUBJECTS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     traits.add_argument("--hair", metavar="X", help='color and style, for example "red, curly"')
     traits.add_argument("--skin", metavar="X", help="for example light")
     traits.add_argument("--wear", metavar="X", action="append", help='for example "gold crown"; repeat for more')
-    add_fields(parser.add_argument_group("painting"), [name for name in RECIPE if name != "prompt"])
+    add_fields(parser.add_argument_group("painting"), [name for name in FIELDS if name not in ("prompt", *FINISH)])
     add_fields(parser.add_argument_group("finish", "`punks finish` changes these later."), FINISH)
     parser.add_argument("-n", "--num-outputs", type=int, default=1, help="number of punks, with seed, seed+1, ...")
     parser.add_argument(
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("--vary-seed needs --vary")
     if args.prompt_strength is not None and recipe.image_sha256 is None:
         args.parser.error("--strength needs --image")
-    recipes = recipe.outputs(args.num_outputs)
+    recipe, *_ = recipes = recipe.outputs(args.num_outputs, draw=args.prompt is not None)
     paths = _output_paths(args.output, recipes)
     require_writable(paths[0].parent)
     for line in recipe.warnings():  # before the time is spent

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from punks import fast
 from punks.errors import ImageError, RecipeError
 from punks.fields import bounds, parse_value
 from punks.palette import Palette
@@ -25,6 +26,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Reads `--fast "lady, red hair"` as the switch and a prompt, `--fast lcm` as its name."""
+        words = list(sys.argv[1:] if args is None else args)
+        for at, word in enumerate(words):
+            if word == "--fast" and words[at + 1 : at + 2] and words[at + 1] not in fast.CHOICES:
+                words[at] = f"--fast={fast.ON}"
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n{self.prog} --help lists the options\n")
@@ -55,6 +64,9 @@ def add_fields(parser: Any, names: Iterable[str]) -> None:
                 "hf:OWNER/REPO[/FILE], with :SCALE behind it; repeat for more",
             )
             continue
+        if name == "fast":
+            add_fast(parser, f"{limits.about} One of {', '.join(limits.choices or ())}.")
+            continue
         words = [name, *(short for short, full in ALIASES.items() if full == name and "colour" not in short)]
         options = [f"--{word.replace('_', '-')}" for word in words]
         if field.type is bool:
@@ -68,6 +80,11 @@ def add_fields(parser: Any, names: Iterable[str]) -> None:
         elif limits.le is not None:
             about += f" {limits.ge} to {limits.le}."
         parser.add_argument(*options, type=_typed(name), dest=name, metavar="X", help=about)
+
+
+def add_fast(parser: Any, about: str) -> None:
+    """Declares --fast, which takes a name or stands alone."""
+    parser.add_argument("--fast", nargs="?", const=fast.ON, choices=fast.CHOICES, metavar="NAME", help=about)
 
 
 def _typed(name: str) -> Any:

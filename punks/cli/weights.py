@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
+from punks.cli.options import add_fast
+from punks.fast import OFF, ROWS
 from punks.files import weights
 from punks.files.checksums import SUMS, damaged, recorded
 from punks.variants import DEFAULT, VARIANTS, Variant
@@ -27,14 +29,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="source of the LoRA (default: PUNKS_LORA_URL): the http(s) address of the file, a file, "
         "a folder of files, or hf:OWNER/REPO[@REVISION]",
     )
+    add_fast(parser, "fetch the acceleration LoRAs of the base as well: all, or the one of that name")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 if --verify found a damaged or missing file. Raises PunkError."""
-    if not args.fetch and (args.epoch is not None or args.lora is not None):
-        args.parser.error("--epoch and --lora need --fetch")
+    if not args.fetch and (args.epoch is not None or args.lora is not None or args.fast is not None):
+        args.parser.error("--epoch, --lora and --fast need --fetch")
     if args.verify:
         return _verify(weights.folder(), args.variants or list(VARIANTS.values()), as_json=args.json)
     if args.fetch:
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         for row in args.variants:
             if row.failed:
                 _say(f"warning: {row.name}: {row.verdict}")
-        fetch(args.variants, args.epoch, args.lora, _say)
+        fetch(args.variants, args.epoch, args.lora, _say, fast=args.fast or OFF)
     rows = [_row(row) for row in args.variants or VARIANTS.values()]
     print(json.dumps(rows, indent=2) if args.json else _table(rows))
     return 0
@@ -117,7 +120,8 @@ def _way(name: str) -> str:
     base, _, file = name.partition("/")
     rows = [row for row in VARIANTS.values() if row.base.name == base]
     epochs = {f"lora/{row.lora_file(epoch)}": (row, epoch) for row in rows for epoch in range(1, row.epochs + 1)}
-    return f"run {weights.fetch_command(*epochs.get(file, (rows[0], None)))}"
+    fast = any(weights.fast_path(rows[0], row).name == Path(file).name for row in ROWS if row.base == base)
+    return f"run {weights.fetch_command(*epochs.get(file, (rows[0], None)), fast=fast)}"
 
 
 def _variant(name: str) -> Variant:

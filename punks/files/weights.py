@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from platformdirs import user_data_path
 
 from punks.errors import WeightsError
+from punks.fast import Acceleration
 from punks.files.checksums import damaged, recorded
 from punks.variants import Variant
 
@@ -51,6 +52,11 @@ def lora_path(variant: Variant, epoch: int) -> Path:
     return base_folder(variant) / "lora" / variant.lora_file(epoch)
 
 
+def fast_path(variant: Variant, row: Acceleration) -> Path:
+    """The file of an acceleration LoRA of the variant's base."""
+    return base_folder(variant) / "lora" / f"{row.lora}.safetensors"
+
+
 def epochs_present(variant: Variant) -> list[int]:
     """The epochs whose LoRA file is present."""
     return [epoch for epoch in range(1, variant.epochs + 1) if lora_path(variant, epoch).is_file()]
@@ -87,9 +93,9 @@ def available(variant: Variant, epoch: int | None = None) -> bool:
     return not missing(variant, epoch or variant.epoch)
 
 
-def fetch_command(variant: Variant, epoch: int | None = None) -> str:
-    """The command that fetches the base and one epoch of a variant."""
-    option = "" if epoch in (None, variant.epoch) else f" --epoch {epoch}"
+def fetch_command(variant: Variant, epoch: int | None = None, *, fast: bool = False) -> str:
+    """The command that fetches the base and one epoch of a variant, and its acceleration LoRAs if `fast`."""
+    option = ("" if epoch in (None, variant.epoch) else f" --epoch {epoch}") + (" --fast" if fast else "")
     return f"{'punks weights --fetch' if INSTALLED else 'script/download-weights'} {variant.name}{option}"
 
 

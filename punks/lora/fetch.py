@@ -5,12 +5,14 @@ import os
 import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from punks.errors import LoraError, RecipeError, WeightsError
+from punks.fast import OFF, Acceleration, accelerations
 from punks.files import weights
 from punks.files.checksums import damaged, sha256
 from punks.files.transfer import AGAIN, SIGN_IN, Item, Say, arrived, bring, hub_token, keep, require_room
@@ -28,10 +30,13 @@ _SOURCES = """--lora (or PUNKS_LORA_URL) takes
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
-def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora: str | None, say: Say) -> None:
+def fetch(
+    variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora: str | None, say: Say, *, fast: str = OFF
+) -> None:
     """Fetches the base and the LoRA of each variant: one epoch (None: the variant's own), or all that the source has.
 
-    `lora` is a URL, a path or `hf:OWNER/REPO[@REVISION]`; None reads PUNKS_LORA_URL. Whole files are kept.
+    `lora` is a URL, a path or `hf:OWNER/REPO[@REVISION]`; None reads PUNKS_LORA_URL. `fast` names the acceleration
+    LoRA of each base that is fetched as well; "on" fetches all. Whole files are kept.
     Raises WeightsError and RecipeError; the next call continues partial files.
     """
     for row in variants:
@@ -39,6 +44,7 @@ def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora:
             raise WeightsError(f"variant {row.name} comes with punks; there is nothing to fetch")
         if isinstance(epoch, int) and not 1 <= epoch <= row.epochs:
             raise RecipeError("epoch", epoch, f"{row.name} has epochs 1 to {row.epochs}")
+    quick = [(row, one) for row in variants for one in accelerations(row.base.name, fast)] if fast != OFF else []
     root, source = weights.folder(), lora or os.environ.get("PUNKS_LORA_URL")
     with writing(root, say):
         # the small files first: a mistyped source should not cost the download of a base
@@ -51,6 +57,8 @@ def fetch(variants: Sequence[Variant], epoch: int | Literal["all"] | None, lora:
             for name, target in () if source else targets.items():
                 if not keep(root, target, say, fault):
                     raise WeightsError(f"{name}: no source given for the LoRA; pass --lora FILE\n{_SOURCES}")
+        for row, one in quick:
+            _bring_fast(root, weights.fast_path(row, one), one, say)
         for row in {row.base.name: row for row in variants}.values():
             sums = weights.base_sums(row)
             whole = f"{row.base.name}/model_index.json" in sums and all((root / name).is_file() for name in sums)
@@ -110,6 +118,15 @@ def _lora_items(source: str, targets: Mapping[str, Path], *, several: bool) -> l
             if given == row.lora_file(number) != name:
                 raise WeightsError(f"{item.shown} is epoch {number} of {row.name}; {name} was asked for")
     return [item]
+
+
+def _bring_fast(root: Path, target: Path, row: Acceleration, say: Say) -> None:
+    if keep(root, target, say, digest=row.sha256):
+        return
+    file = next((file for file in hub_files(row.repo, row.revision) if file.path == row.path), None)
+    if file is None:
+        raise WeightsError(f"{row.repo} at {row.revision[:12]} has no {row.path}")
+    bring(root, replace(hub_item(row.repo, row.revision, file, target), digest=row.sha256), say)
 
 
 def _local_item(path: Path, target: Path) -> Item:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from punks import variants
+from punks import fast, variants
 from punks.errors import LoraError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
@@ -82,10 +82,16 @@ def find(lora: Lora) -> Path:
     """The file of a LoRA, wherever in the weights folder it lies. Raises LoraError where it is not there."""
     if (path := place(lora)).is_file():
         return path
-    for row in variants.VARIANTS.values():
-        for epoch in weights.epochs_present(row):
-            if _hash(path := weights.lora_path(row, epoch), path.stat().st_mtime_ns) == lora.sha256:
-                return path
+    rows = list(variants.VARIANTS.values())
+    paths = [weights.lora_path(row, epoch) for row in rows for epoch in weights.epochs_present(row)]
+    if row := fast.known(lora.sha256):
+        base = next(one for one in rows if one.base.name == row.base)
+        paths = [path] if (path := weights.fast_path(base, row)).is_file() else []
+    for path in paths:
+        if _hash(path, path.stat().st_mtime_ns) == lora.sha256:
+            return path
+    if row:
+        raise LoraError(f"LoRA {lora.name} is not installed; get it with `{weights.fetch_command(base, fast=True)}`")
     came = f"; it came from {lora.source}" if lora.source else ""
     raise LoraError(
         f"LoRA {lora.name} (SHA-256 {lora.sha256[:12]}...) is not installed{came}; give it with --lora FILE"

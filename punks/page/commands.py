@@ -6,16 +6,16 @@ from typing import Any
 
 from punks.finish import Finish
 from punks.recipe import Recipe
-from punks.request import divide, flat
+from punks.request import asked, divide
 
 _NOT_INPUTS = ("image_sha256",)  # a file is given instead
 
 
 def _given(recipe: Recipe, finish: Finish) -> dict[str, Any]:
     """The flat values that differ from what prompt and variant alone give."""
-    values = flat(recipe, finish)
-    least = {"prompt": recipe.prompt, "variant": recipe.variant, "seed": recipe.seed}
-    usual = flat(*divide(least))
+    values = asked(recipe, finish)
+    least = {name: values[name] for name in ("prompt", "variant", "seed", "fast") if name in values}
+    usual = asked(*divide(least))
     return least | {name: value for name, value in values.items() if value != usual[name] and name != "traits"}
 
 
@@ -26,6 +26,8 @@ def command(recipe: Recipe, finish: Finish) -> str:
         option = f"--{name.replace('_', '-')}"
         if name in _NOT_INPUTS:
             words += ["--image", "PICTURE"]
+        elif name == "loras":
+            words += [word for lora in value for word in ("--lora", f"{lora['name']}.safetensors:{lora['scale']:g}")]
         elif isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         elif name != "prompt":
@@ -37,6 +39,8 @@ def api_call(recipe: Recipe, finish: Finish) -> str:
     """The body of a request to the HTTP API."""
     given = _given(recipe, finish)
     values = {name: value for name, value in given.items() if name not in _NOT_INPUTS and value is not None}
-    if len(values) < len(given):
+    if given.get("image_sha256"):
         values["image"] = "https://..."
+    if loras := values.pop("loras", None):
+        values |= {"lora": "https://...", "lora_scale": loras[0]["scale"]}
     return json.dumps({"input": values}, ensure_ascii=False)

@@ -71,7 +71,7 @@ class Studio:
             first = self._last + 1
             self._last += count
         names = [Job(number=number).name for number in range(first, first + count)]
-        recipes = recipe.outputs(count)
+        recipes = recipe.outputs(count, draw="prompt" in values)
         self.queue.add(
             [Task(name=name, recipe=one, finish=finish, image=image) for name, one in zip(names, recipes, strict=True)]
         )

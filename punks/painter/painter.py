@@ -99,6 +99,9 @@ class Painter:
         recipe, unet, side = recipes[0], self.model.unet, self.base.side
         scheduler = make_scheduler(self.model.scheduler, recipe.scheduler, recipe.num_inference_steps)
         timesteps = scheduler.timesteps
+        skipped = (recipe.num_inference_steps - recipe.painted_steps) * scheduler.order
+        if hasattr(scheduler, "set_begin_index"):  # else it looks the first one up, and takes the second of two alike
+            scheduler.set_begin_index(skipped)
         generators = [torch.Generator("cpu").manual_seed(one.seed) for one in recipes]
         if picture is None:
             shape = (1, unet.config.in_channels, side // 8, side // 8)
@@ -108,9 +111,6 @@ class Painter:
         else:
             if self.base.family == "sd15" and scheduler.config.get("clip_sample"):  # as diffusers' pipeline does
                 scheduler.register_to_config(clip_sample=False)
-            skipped = (recipe.num_inference_steps - recipe.painted_steps) * scheduler.order
-            if hasattr(scheduler, "set_begin_index"):
-                scheduler.set_begin_index(skipped)
             timesteps = timesteps[skipped:]
             clean = picture_latents(self.model.vae, picture, side, generators)
             noise = torch.cat([torch.randn(clean[:1].shape, generator=one, dtype=self.dtype) for one in generators])

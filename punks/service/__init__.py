@@ -102,7 +102,7 @@ class Service:
         facts |= {"model": row.name, "base": row.base.name, "epoch": recipe.epoch, "images": count}
         facts |= {"steps": recipe.num_inference_steps, "seed": recipe.seed}
         try:
-            paintings = self._pipeline.paint(recipe.outputs(count), print_progress, image)
+            paintings = self._pipeline.paint(recipe.outputs(count, draw=True), print_progress, image)
             punks = [painting.finish(finish) for painting in paintings]
         except ImageError as error:
             raise ImageError(str(error).replace(str(image), "image")) from error  # whoever asked knows no such file

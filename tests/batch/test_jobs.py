@@ -182,6 +182,13 @@ def test_a_row_may_start_from_a_picture_beside_the_file(tmp_path: Path):
     assert job.image == tmp_path / "start.png"
 
 
+def test_rows_of_a_table_may_have_choices(tmp_path: Path):
+    rows = "".join(f'"{{lady|lad}}, {{red|blue}} hair",{seed}\n' for seed in range(30))
+    jobs = list(read_jobs(written(tmp_path / "a.csv", f"prompt,seed\n{rows}"), {"variant": "tiny"}))
+    assert len({job.recipe.prompt for job in jobs if job.recipe}) == 4
+    assert jobs == list(read_jobs(tmp_path / "a.csv", {"variant": "tiny"}))
+
+
 def test_choices_of_a_prompt(tmp_path: Path):
     given = {"variant": "tiny"}
 

@@ -1,5 +1,6 @@
 """`punks weights` as a user calls it, against a small Hugging Face Hub on this machine."""
 
+import hashlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from punks.fast import accelerations
 from punks.variants import SD15, SDXL, VARIANTS, Base
 from tests.support import ROOT
 from tests.support.servers import Fault, Site, lora, serving, tensors
@@ -111,6 +113,32 @@ def test_a_variant_comes_whole_and_is_verified(world: World) -> None:
     assert "0 damaged, 0 missing" in world.run("--verify")
 
 
+def test_an_acceleration_lora_is_the_pinned_file_and_continued(world: World) -> None:
+    row, body = accelerations("sd15", "lcm")[0], tensors(1)
+    world.hub.publish(row.repo, row.revision, {row.path: body}, world.cdn)
+    said = world.fetch("--fast", "lcm", code=1)  # it is not what the row pins
+    assert "latent-consistency/lcm-lora-sdv1-5/pytorch_lora_weights.safetensors: checksum mismatch" in said
+    assert not list(world.root.rglob("*lcm*"))
+
+    digest = hashlib.sha256(body).hexdigest()
+    code = (
+        "import sys; from dataclasses import replace; from punks import fast; from punks.cli import main\n"
+        f"fast.ROWS[:] = [replace(row, sha256={digest!r}) for row in fast.ROWS if row.lora == {row.lora!r}]\n"
+        "sys.exit(main(['weights', '--fetch', '--fast', *sys.argv[1:]]))"
+    )
+    world.cdn.faults[f"/{digest}"] = [Fault(cut=100_000)]
+    run = subprocess.run([sys.executable, "-c", code], env=world.env, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert f"sd15/lora/{row.lora}.safetensors: fetched" in run.stderr
+    assert world.cdn.ranges(f"/{digest}")[-1] == "bytes=100000-"
+    (world.root / "sd15/lora" / f"{row.lora}.safetensors").unlink()
+    assert "missing: sd15/lora/lcm-lora-sdv1-5.safetensors; run script/download-weights sd15-perfect --fast" in (
+        world.run("--verify", code=1)
+    )
+    world.hub.publish(row.repo, row.revision, {"other.safetensors": body}, world.cdn)
+    assert "has no pytorch_lora_weights.safetensors" in world.fetch("--fast", "lcm", code=1)
+
+
 def test_sdxl_takes_its_vae_from_another_repository(world: World) -> None:
     row = VARIANTS["sdxl-current"]
     file = world.root.parent / row.lora_file(row.epoch)
@@ -206,7 +234,9 @@ def test_the_list_names_what_is_missing_and_how_to_get_it(world: World) -> None:
     ("args", "what"),
     [
         (["sd15-perfekt"], "choose one of sd15-perfect"),
-        (["--epoch", "7"], "--epoch and --lora need --fetch"),
+        (["--epoch", "7"], "--epoch, --lora and --fast need --fetch"),
+        (["--fast"], "--epoch, --lora and --fast need --fetch"),
+        (["--fetch", "--fast", "lightning"], "the base sd15 has hyper, lcm"),
         (["--fetch", "--epoch", "seven"], "neither a number nor 'all'"),
         (["--fetch", "--epoch", "11"], "epochs 1 to 10"),
     ],

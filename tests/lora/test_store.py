@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punks import Recipe, paint
+from punks import Recipe, fast, paint
 from punks.batch.jobs import read_jobs
 from punks.cli import main
 from punks.errors import LoraError, RecipeError, WeightsError
+from punks.fast import Acceleration
 from punks.files import weights
+from punks.files.checksums import sha256
 from punks.files.png import RECIPE, read_texts
-from punks.lora.store import kept, resolve, with_loras
+from punks.lora.store import kept, place, resolve, with_loras
 from punks.request import from_json
 from tests.conftest import TINY, TINY_XL
 
@@ -67,6 +69,32 @@ def test_the_same_command_and_the_picture_paint_it_again(own: Path, tmp_path: Pa
     gone = replace(lora, sha256="0" * 64)
     with pytest.raises(LoraError, match=r"LoRA my style .SHA-256 0{12}.* is not installed; it came from my style"):
         paint(recipe.replace(loras=(gone,)))
+
+
+def test_an_acceleration_lora_is_found_beside_its_base(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    digest = sha256(own)
+    row = Acceleration(name="lcm", base="tiny", lora="quick", sha256=digest, scheduler="lcm", num_inference_steps=3)
+    monkeypatch.setattr(fast, "ROWS", [*fast.ROWS, row])
+    first, again = tmp_path / "a.png", tmp_path / "b.png"
+    words = ["lady", "--seed", "3", "--size", "48", "--variant", "tiny", "-o", str(first)]
+    path = weights.fast_path(TINY, row)
+    path.write_bytes(own.read_bytes())
+    try:
+        assert main(["generate", "--fast", *words]) == 0
+        recipe, _ = from_json(read_texts(first)[RECIPE])
+        assert (recipe.num_inference_steps, recipe.scheduler, recipe.loras[0].name) == (3, "lcm", "quick")
+        assert np.array_equal(
+            np.asarray(paint(recipe).image),
+            np.asarray(paint(recipe.replace(loras=(kept(own, say=quiet),))).image),
+        )
+        assert main(["generate", "--recipe", str(first), "-o", str(again)]) == 0
+        assert first.read_bytes() == again.read_bytes()
+        path.write_bytes(weights.lora_path(TINY, 1).read_bytes())  # another file of that name
+        place(recipe.loras[0]).unlink()
+        with pytest.raises(LoraError, match="LoRA quick is not installed; get it with `script/download-weights tiny"):
+            paint(recipe)
+    finally:
+        path.unlink()
 
 
 def test_a_column_of_a_table_names_loras(own: Path, tmp_path: Path):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline
 from PIL import Image
 
 from punks import Recipe, variants
@@ -17,6 +17,7 @@ from punks.errors import DeviceError, WeightsError
 from punks.generate import Pipeline
 from punks.painter.device import choose_device
 from punks.painter.painter import OnStep, Painter
+from punks.painter.samplers import make_scheduler
 from punks.painter.warm import WarmBases
 from punks.prompts import complete
 from punks.recipe import SCHEDULERS
@@ -126,6 +127,17 @@ def test_every_scheduler_paints_and_counts_its_steps(bases: WarmBases, scheduler
 def test_every_scheduler_paints_the_same_again(bases: WarmBases, scheduler: str):
     asked = recipe(scheduler=scheduler, num_inference_steps=3)
     assert painted(bases, asked) == painted(bases, asked)
+
+
+def test_two_timesteps_alike_are_both_taken(bases: WarmBases, monkeypatch: pytest.MonkeyPatch):
+    painter = bases.painter(variants.variant("tiny"))
+    settings = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
+    own = DDIMScheduler.from_config(painter.model.scheduler.config, **settings)
+    monkeypatch.setattr(painter.model, "scheduler", own)
+    asked = recipe(scheduler="dpmpp_2m_karras", num_inference_steps=30)
+    timesteps = make_scheduler(own, asked.scheduler, 30).timesteps.tolist()
+    assert len(set(timesteps)) < len(timesteps) == 30
+    assert together(painter, asked)[0].size == (192, 192)
 
 
 def test_schedulers_differ(bases: WarmBases):

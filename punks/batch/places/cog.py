@@ -23,7 +23,7 @@ from punks.batch.places.worker import Outcome, recipe_of
 from punks.errors import BatchError, ImageError, RecipeError
 from punks.files.png import CELLS
 from punks.generate import Painting, Punk
-from punks.request import FIELDS, flat
+from punks.request import FIELDS, asked, flat
 from punks.snap import Cells, PixelArt, restore
 
 _GONE = ("UNHEALTHY", "DEFUNCT", "SETUP_FAILED")
@@ -97,7 +97,7 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is enlarged here."""
     given = {
         name: value
-        for name, value in _asked(job).items()
+        for name, value in {**asked(recipe_of(job), job.finish), "output_size": 24}.items()
         if value is not None and name not in ("image_sha256", "loras")
     }
     if "traits" in given:
