@@ -13,8 +13,9 @@ from bench.random_models import build, write_lora
 from punks.variants import VARIANTS, Base, Variant
 from tests.support.cog_server import served_weights, service  # noqa: F401 - fixtures
 
-# a job in the background ignores Ctrl-C, and so would the programs that tests start and interrupt
+# a job in the background ignores Ctrl-C, one under nohup a closed terminal, and so would the programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 EPOCHS = 2
 TINY = Variant(
