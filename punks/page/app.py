@@ -1,12 +1,13 @@
 """The page's server: Starlette on the loopback. Nothing in a request names a path, and only the page may ask."""
 
+import io
 import json
 import re
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,15 +17,15 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from punks.errors import ImageError, PunkError, RecipeError
+from punks.errors import ImageError, LoraError, PunkError, RecipeError
 from punks.page.choices import choices
 from punks.page.guard import Guard
-from punks.page.studio import Studio
+from punks.page.studio import LORA, Studio
 from punks.page.takes import kept_files, punk_file
 from punks.request import divide
 
 STATIC = Path(__file__).parent / "static"
-LARGEST = 20_000_000  # bytes of an upload
+LARGEST, LARGEST_LORA = 20_000_000, 2_000_000_000  # bytes of an upload
 LONGEST = 100_000  # bytes of other requests
 PAGE = 500  # punks of one answer
 Handler = Callable[[Request], Awaitable[Response]]
@@ -141,19 +142,18 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-async def _content(request: Request, most: int) -> bytes:
-    content = bytearray()
+async def _receive(request: Request, most: int, file: IO[bytes]) -> None:
     async for chunk in request.stream():
-        content += chunk
-        if len(content) > most:
+        file.write(chunk)
+        if file.tell() > most:
             raise ImageError(f"it is larger than {most // 1000:,} kB")
-    return bytes(content)
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    content = await _content(request, LONGEST)
+    content = io.BytesIO()
+    await _receive(request, LONGEST, content)
     try:
-        body = json.loads(content)
+        body = json.loads(content.getvalue())
     except (ValueError, RecursionError) as error:
         raise RecipeError("body", "", f"it is not JSON ({error})") from error
     if not isinstance(body, dict):
@@ -171,21 +171,17 @@ async def _values(request: Request) -> dict[str, Any]:
     return _object(await _body(request))
 
 
-async def _uploaded(request: Request, studio: Studio, take: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What `take` makes of the file that is the body of a request; its name says nothing but its kind."""
-    suffix = Path(request.query_params.get("name", "")).suffix.lower()
-    if not re.fullmatch(r"\.\w{1,5}", suffix, re.ASCII):
+async def _uploaded(request: Request, studio: Studio, take: Callable[[Path, str], dict[str, Any]]) -> dict[str, Any]:
+    """What `take` makes of the file that is the body of a request, and of its name without the suffix."""
+    name = Path(request.query_params.get("name", ""))
+    if not re.fullmatch(r"\.\w{1,11}", suffix := name.suffix.lower(), re.ASCII):
         raise ImageError("its name has no suffix that says what it is, such as .png")
-    content = await _content(request, LARGEST)
-    return await run_in_threadpool(_taken, studio.folder, content, suffix, take)
-
-
-def _taken(folder: Path, content: bytes, suffix: str, take: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     # in the folder, so that a picture can be moved to where it stays
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".upload-") as room:
+    with tempfile.TemporaryDirectory(dir=studio.folder, prefix=".upload-") as room:
         path = Path(room) / f"{secrets.token_hex(4)}{suffix}"
-        path.write_bytes(content)
+        with path.open("wb") as file:
+            await _receive(request, LARGEST_LORA if suffix == LORA else LARGEST, file)
         try:
-            return take(path)
-        except ImageError as error:
-            raise ImageError(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error
+            return await run_in_threadpool(take, path, name.stem)
+        except (ImageError, LoraError) as error:
+            raise type(error)(str(error).replace(f"{path}: ", "").replace(str(path), "the file")) from error

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from punks import fast
 from punks.fields import bounds
 from punks.files import weights
 from punks.finish import SIZES
@@ -72,10 +73,23 @@ def _variant(row: Variant) -> dict[str, Any]:
     present = weights.epochs_present(row)
     return {
         "name": row.name,
+        "base": row.base.name,
+        "fast": [
+            _fast(row, one) for one in fast.ROWS if weights.fast_path(row, one).is_file() and one.base == row.base.name
+        ],
         "verdict": row.verdict,
         "epochs": present,
         "epoch": row.epoch if row.epoch in present else present[0],
         "num_inference_steps": row.num_inference_steps,
         "guidance_scale": row.guidance_scale,
         "lora_scale": row.lora_scale,
+    }
+
+
+def _fast(row: Variant, one: fast.Acceleration) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "scheduler": one.scheduler,
+        "num_inference_steps": one.num_inference_steps,
+        "guidance_scale": one.guidance_scale or row.guidance_scale,
     }

@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from punks.batch.manifest import Entry, entries
 from punks.batch.manifest import warnings as said
 from punks.batch.picks import Pick, read_picks, write_picks
 from punks.batch.places.worker import Outcome
-from punks.errors import BatchError, ImageError, RecipeError
+from punks.errors import BatchError, ImageError, LoraError, RecipeError
 from punks.files.checksums import sha256
 from punks.files.palettes import SUFFIXES as PALETTES
 from punks.files.palettes import read_palette
@@ -24,16 +24,20 @@ from punks.files.png import RECIPE as TEXT
 from punks.files.png import read_texts, write_png
 from punks.finish import Finish
 from punks.generate import Painting, Punk
+from punks.lora.file import read_header
+from punks.lora.modules import base_of
+from punks.lora.store import kept
 from punks.page.cells import encoded
 from punks.page.commands import api_call, command
 from punks.page.news import News
 from punks.page.queue import Queue, Task
 from punks.palette import Palette
 from punks.recipe import Recipe
-from punks.request import FINISH, changed, divide, flat, from_json, upgraded
+from punks.request import FINISH, asked, changed, divide, from_json, upgraded
 
 INPUTS = "inputs"  # pictures that paintings start from, by their SHA-256
 WARM = 64  # paintings kept in memory, to finish them at once
+LORA = ".safetensors"
 MOST = 16  # punks of one request
 PICTURES = (".png", ".webp", ".gif")  # which may hold a palette, but are more
 
@@ -106,13 +110,15 @@ class Studio:
             self.changed = True
         self.news.tell("changed", punk=self.described(entry))
 
-    def take_in(self, upload: Path) -> dict[str, Any]:
-        """What a dropped file is: a punk's values, a palette, or a picture to start from. Raises PunkError."""
+    def take_in(self, upload: Path, name: str) -> dict[str, Any]:
+        """What a dropped file is: a punk's values, a palette, a LoRA, or a picture to start from. Raises PunkError."""
         suffix = upload.suffix.lower()
+        if suffix == LORA:
+            return _lora(upload, name)
         if suffix in PALETTES and suffix not in PICTURES:
             return self.palette(upload)
         if suffix in PICTURES and TEXT in (texts := read_texts(upload)):
-            return {"values": flat(*from_json(texts[TEXT]))}
+            return {"values": asked(*from_json(texts[TEXT]))}
         (self.folder / INPUTS).mkdir(exist_ok=True)
         part = upload.with_suffix(".input.png")
         write_png(open_picture(upload), part)
@@ -120,7 +126,7 @@ class Studio:
         part.replace(self.input(digest))
         return {"image_sha256": digest}
 
-    def palette(self, upload: Path) -> dict[str, Any]:
+    def palette(self, upload: Path, _name: str = "") -> dict[str, Any]:
         """The palette in a file, or in a picture. Raises ImageError."""
         return {"palette": str(Palette(tuple(read_palette(upload))))}
 
@@ -147,7 +153,7 @@ class Studio:
         return {
             "name": entry["name"],
             "number": entry["job"],
-            "values": flat(recipe, finish),
+            "values": asked(recipe, finish),
             "prompt": recipe.prompt,
             "palette": entry["palette"],
             "confidence": entry["confidence"],
@@ -224,6 +230,15 @@ class Studio:
             self._warm[task.name] = replace(painting, image=None, restored=painting.cells)
             self.changed = True
             return self.described(self._at.keep(Outcome(job=job, punk=punk)))
+
+
+def _lora(upload: Path, name: str) -> dict[str, Any]:
+    """A LoRA, which stays in the weights folder, and the base that takes it. Raises LoraError, WeightsError."""
+    base, reason = base_of(read_header(upload))
+    if base is None:
+        raise LoraError(str(reason))
+    lora = kept(upload, name=name, source=f"{name}{LORA}", say=lambda _: None)
+    return {"lora": asdict(lora), "base": base}
 
 
 def _divided(entry: Entry) -> tuple[Recipe, Finish]:

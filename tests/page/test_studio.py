@@ -1,5 +1,6 @@
 """The studio, used as a person uses it: in a real browser, by clicks, by keys, on a phone, with hostile files."""
 
+import hashlib
 import io
 import json
 import os
@@ -442,6 +443,30 @@ def test_a_dropped_punk_a_photo_and_a_palette(page: Page, demo: Served) -> None:
     transfer = page.evaluate_handle(script, "ff0000\n000000\n")
     page.dispatch_event("body", "drop", {"dataTransfer": transfer})
     expect(page.locator("#palette")).to_have_value("#ff0000,#000000")
+
+
+def test_a_dropped_lora_paints_beside_the_variants_own(page: Page, served: Served, tiny_weights: Path) -> None:
+    go(page, served)
+    use_tiny(page)
+    lora = page.get_by_role("group", name="LoRA files")
+    content = (tiny_weights / "tiny" / "lora" / "tiny.safetensors").read_bytes()
+    drop(page, "my <b>style.safetensors", content)
+    expect(lora).to_contain_text("my <b>style")
+    lora.get_by_label("Strength of my <b>style").fill("0.5")
+    page.reload()
+    expect(lora.get_by_label("Strength of my <b>style")).to_have_value("0.5")
+    page.locator("#paint").click()
+    expect(page.locator("#about")).to_contain_text("tiny, epoch 1 + my <b>style", timeout=4 * PATIENCE)
+    (one,) = last(served)["recipe"]["loras"]
+    assert one["scale"] == 0.5
+    assert one["sha256"] == hashlib.sha256(content).hexdigest()
+    page.get_by_role("button", name="Remove my <b>style").click()
+    expect(lora).to_be_empty()
+    page.get_by_role("button", name="Edit e").click()
+    expect(lora).to_contain_text("my <b>style")
+    page.get_by_role("button", name="Remove my <b>style").click()
+    drop(page, "cut.safetensors", content[:1000])
+    expect(page.locator("#paint-error")).to_have_text(re.compile("^cut.safetensors: (?!.*/)"))
 
 
 def test_the_palette_of_another_punk(page: Page, drawn: Served) -> None:

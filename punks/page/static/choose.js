@@ -1,10 +1,11 @@
 // The form: traits as chips, the prompt they make, the settings, and what is sent to be painted.
 import { $, element, get, post, say } from "./api.js";
 import { Chips } from "./chips.js";
+import { Loras } from "./loras.js";
 import { sketch } from "./sketch.js";
 
 const STORED = "punks-form";
-const FIELDS = ["more", "prompt", "seed", "count", "variant", "epoch", "strength"];
+const FIELDS = ["more", "prompt", "seed", "count", "variant", "epoch", "fast", "strength"];
 
 export class Form {
   constructor(options) {
@@ -26,8 +27,10 @@ export class Form {
     $("traits").append(...Object.values(this.groups).map((one) => one.node));
     for (const { name, verdict } of options.variants) $("variant").append(new Option(name, name, name === options.default, name === options.default));
     this.settings = options.settings.map((setting) => this.setting(setting));
+    this.loras = new Loras(onchange);
     $("count").max = options.most;
     $("variant").onchange = () => this.variant();
+    $("fast").onchange = () => this.usual();
     $("more").oninput = $("seed").oninput = onchange;
     $("lock").onclick = () => this.lock();
     $("strength").oninput = () => this.said();
@@ -54,9 +57,28 @@ export class Form {
   variant() {
     const row = this.row();
     $("epoch").replaceChildren(...row.epochs.map((epoch) => new Option(epoch, epoch, false, epoch === row.epoch)));
-    for (const { name, input } of this.settings) if (name in row) input.placeholder = row[name];
+    this.speed($("fast").value);
     $("model-note").textContent = [row.verdict, this.options.note].filter(Boolean).join(". ");
     this.store();
+  }
+
+  // one of the ways to paint in few steps, or "off"; one that is not installed is said when it paints
+  speed(name) {
+    const row = this.row(), known = ["", "off", ...row.fast.map((one) => one.name)].includes(name);
+    const ways = row.fast.map((one) => new Option(`Fast: ${one.name}, ${one.num_inference_steps} steps`, one.name));
+    $("fast").replaceChildren(new Option("Full", "off"), ...ways, ...(known ? [] : [new Option(`${name} (not installed)`, name)]));
+    $("fast").value = name || "off";
+    $("speed").hidden = $("fast").length === 1;
+    this.usual();
+  }
+
+  // what a setting is when it is left empty; shown in the empty field
+  usual() {
+    const row = this.row(), own = row.fast.find((one) => one.name === $("fast").value);
+    for (const setting of this.settings) {
+      setting.now = own?.[setting.name] ?? row[setting.name] ?? setting.usual;
+      setting.input.placeholder = setting.now ?? "";
+    }
   }
 
   // the traits that are chosen, as flat values
@@ -77,6 +99,8 @@ export class Form {
     }
     const seed = $("seed").value.trim();
     if (seed) values.seed = /^\d+$/.test(seed) ? Number(seed) : seed;
+    if ($("fast").value !== "off") values.fast = $("fast").value;
+    if (this.loras.values.length) values.loras = this.loras.values;
     if (this.image) Object.assign(values, { image_sha256: this.image, prompt_strength: Number($("strength").value) });
     return values;
   }
@@ -128,6 +152,14 @@ export class Form {
     this.changed();
   }
 
+  // a LoRA beside the variant's own; another base takes its first variant
+  lora({ lora, base }) {
+    const fit = this.options.variants.find((row) => row.base === base);
+    if (fit && this.row().base !== base) { $("variant").value = fit.name; this.variant(); }
+    this.loras.add(lora);
+    $("settings").open = true;
+  }
+
   start(image) {
     this.image = image;
     $("start").hidden = !image;
@@ -147,8 +179,9 @@ export class Form {
       $("more").value = traits.wear.filter((word) => !wear.includes(word)).join(", ");
     } else $("prompt").value = values.prompt;
     if (this.options.variants.some(({ name }) => name === values.variant)) { $("variant").value = values.variant; this.variant(); $("epoch").value = values.epoch; }
-    const row = this.row();
-    for (const { name, kind, usual, input } of this.settings) input.value = kind === "number" && values[name] === (row[name] ?? usual) ? "" : values[name];
+    this.speed(values.fast ?? "off");
+    this.loras.values = values.loras;
+    for (const { name, kind, usual, now, input } of this.settings) input.value = values[name] !== now ? values[name] : kind === "number" ? "" : usual;
     $("seed").value = values.seed;
     if (values.image_sha256) $("strength").value = values.prompt_strength;
     this.start(values.image_sha256);
@@ -159,7 +192,7 @@ export class Form {
     if (!this.ready) return;
     const picked = Object.fromEntries(Object.entries(this.groups).map(([name, group]) => [name, group.values]));
     const fields = Object.fromEntries([...FIELDS, ...this.settings.map(({ name }) => name)].map((id) => [id, $(id).value]));
-    localStorage.setItem(STORED, JSON.stringify({ picked, fields, edited: this.edited, image: this.image }));
+    localStorage.setItem(STORED, JSON.stringify({ picked, fields, edited: this.edited, image: this.image, loras: this.loras.values }));
   }
 
   restore() {
@@ -169,6 +202,9 @@ export class Form {
       this.edited = kept.edited;
       const row = this.options.variants.find(({ name }) => name === kept.fields.variant);
       if (row) { $("variant").value = row.name; this.variant(); } else for (const id of ["variant", "epoch"]) delete kept.fields[id];
+      this.speed(kept.fields.fast ?? "off");
+      this.loras.values = kept.loras ?? [];
+      $("settings").open = this.loras.values.length > 0;
       for (const [id, value] of Object.entries(kept.fields)) if ($(id)) $(id).value = value;
       this.start(kept.image);
     }

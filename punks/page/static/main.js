@@ -166,12 +166,12 @@ async function take(what) {
 async function receive(file) {
   form.refuse(null);
   try {
-    const { values, palette, image_sha256: image } = await upload(file);
+    const { values, palette, image_sha256: image, ...rest } = await upload(file);
     if (palette && !stage.punk) throw new Error("a palette needs a punk to finish; paint one first");
-    if (palette) { finish.give(palette); tab("finish"); } else { if (values) form.load(values); else form.start(image); tab("choose"); }
+    if (palette) { finish.give(palette); tab("finish"); } else { if (values) form.load(values); else if (rest.lora) form.lora(rest); else form.start(image); tab("choose"); }
   } catch (error) { form.refuse(new Error(`${file.name}: ${error.message}`)); tab("choose"); }
 }
-$("file").onchange = () => { if ($("file").files[0]) receive($("file").files[0]); $("file").value = ""; };
+for (const input of [$("file"), $("lora")]) input.onchange = () => { if (input.files[0]) receive(input.files[0]); input.value = ""; };
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("drop"); });
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("drop"); });
 addEventListener("drop", (event) => {

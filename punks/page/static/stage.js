@@ -59,9 +59,9 @@ export class Stage {
 
   describe(punk, edit) {
     this.punk = punk;
-    const { seed, variant, epoch } = punk.values;
+    const { seed, variant, epoch, fast, loras } = punk.values;
     const sure = element("abbr", { textContent: `grid ${Math.round(100 * punk.confidence)}%`, title: "How surely the 24x24 grid was found in the painting" });
-    const facts = [`seed ${seed}`, `${punk.palette.length} colors`, `${variant}, epoch ${epoch}`, ...(punk.seconds ? [`${punk.seconds} s`] : [])];
+    const facts = [`seed ${seed}`, `${punk.palette.length} colors`, [`${variant}, epoch ${epoch}`, ...loras.map(({ name }) => name), ...(fast ? ["fast"] : [])].join(" + "), ...(punk.seconds ? [`${punk.seconds} s`] : [])];
     $("about").replaceChildren(element("b", { textContent: `#${punk.number}` }), ` · ${facts.join(" · ")} · `, sure);
     $("tags").replaceChildren(...punk.prompt.split(",").map((text, at, all) => {
       const tag = element("button", { type: "button", className: "tag", textContent: text.trim(), title: "Change it, and paint again with the same seed" });
