@@ -9,7 +9,7 @@ from typing import Optional
 
 from cog import BaseModel, BasePredictor, Input, Path
 
-from punks.service import Service, default_variant
+from punks.service import Service, default_variant, own_variants
 
 
 class Output(BaseModel):
@@ -56,7 +56,7 @@ class Predictor(BasePredictor):
             description="LoRA variant to paint with.",
         ),
         epoch: Optional[int] = Input(
-            default=None, ge=1, le=10, description="Epoch of the LoRA; by default the variant's best."
+            default=None, ge=1, le=999, description="Epoch of the LoRA; by default the variant's best."
         ),
         lora_scale: Optional[float] = Input(
             default=None, ge=0, le=2, description="Strength of the variant's LoRA; 0 leaves it out."
@@ -153,8 +153,11 @@ class Predictor(BasePredictor):
         return Output(**self.service.answer(inputs, self.record_metric))
 
 
-# an image is built from the literals above; script/serve --variant names another default for requests
+# an image is built from the literals above; script/serve --variant names another default for requests, and serves
+# the variants of weights/variants.toml as well
 Predictor.predict.__defaults__ = tuple(
-    dataclasses.replace(one, default=default_variant()) if one.default == "sd15-perfect" else one
+    dataclasses.replace(one, default=default_variant(), choices=[*one.choices, *own_variants()])
+    if one.default == "sd15-perfect"
+    else one
     for one in Predictor.predict.__defaults__ or ()
 )

@@ -13,6 +13,7 @@ from punks.traits import Traits
 from punks.variants import VARIANTS
 
 if TYPE_CHECKING:
+    from punks.files.own_variants import load_variants
     from punks.generate import Painting, Pipeline, Punk, finish, generate, open_punk, paint
     from punks.snap import PixelArt, snap
 
@@ -29,6 +30,7 @@ __all__ = [
     "Traits",
     "finish",
     "generate",
+    "load_variants",
     "open_punk",
     "paint",
     "snap",
@@ -46,6 +48,7 @@ def _later(module: str, name: str) -> Any:
 if not TYPE_CHECKING:
     for name in ("Painting", "Pipeline", "Punk", "finish", "generate", "open_punk", "paint"):
         setattr(_Package, name, _later("punks.generate", name))
+    _Package.load_variants = _later("punks.files.own_variants", "load_variants")
     for name in ("PixelArt", "snap"):
         setattr(_Package, name, _later("punks.snap", name))
     del name

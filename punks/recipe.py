@@ -78,7 +78,7 @@ class Recipe:
     )
     negative_prompt: str = setting("What to avoid in the painting.", NEGATIVE_PROMPT, max_length=4000)
     variant: str = setting("LoRA variant to paint with.", variants.DEFAULT, choices=variants.VARIANTS.keys())
-    epoch: int = setting("Epoch of the LoRA; by default the variant's best.", None, ge=1, le=10)
+    epoch: int = setting("Epoch of the LoRA; by default the variant's best.", None, ge=1, le=999)
     lora_scale: float = setting("Strength of the variant's LoRA; 0 leaves it out.", None, ge=0, le=MAX_SCALE)
     loras: tuple[Lora, ...] = setting("LoRA files beside the variant's own, which --lora-scale 0 leaves out.", ())
     seed: int = setting("The same seed gives the same punk; random by default.", None, ge=0, le=MAX_SEED)

@@ -35,7 +35,10 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """A LoRA on a base. `lora` is its file name as kohya's `output_name`, `epochs` how many it was trained for."""
+    """A LoRA on a base. `lora` is its file name as kohya's `output_name`, `epochs` how many it was trained for.
+
+    `own`: a row of the user's, whose files lie in the weights folder that is in use.
+    """
 
     name: str
     base: Base
@@ -45,13 +48,15 @@ class Variant:
     verdict: str
     failed: bool = False
     embedded: bool = False
+    own: bool = False
     lora_scale: float = 1.0
     num_inference_steps: int = 30
     guidance_scale: float = 7.5
 
     def lora_file(self, epoch: int) -> str:
-        """The file of an epoch: kohya numbers all but the last, which has the bare name."""
-        return f"{self.lora}.safetensors" if epoch == self.epochs else f"{self.lora}-{epoch:06d}.safetensors"
+        """The file of an epoch: kohya numbers all but the last, which has the bare name; a user's row all."""
+        bare = epoch == self.epochs and not self.own
+        return f"{self.lora}.safetensors" if bare else f"{self.lora}-{epoch:06d}.safetensors"
 
 
 _CONFIGS = (

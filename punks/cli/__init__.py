@@ -59,7 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     from punks.cli.terminal import say
+    from punks.files.own_variants import load_variants
 
+    try:
+        load_variants()
+    except PunkError as error:
+        say(f"punks: {error}")
+        return FAILURE
     command = next((word for word in argv if not word.startswith("-")), None)
     parser = make_parser(command if command in COMMANDS else "")
     if command in _RENAMED:

@@ -8,36 +8,56 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from punks.cli.options import add_fast
+from punks.cli.options import add_fast, add_fields
 from punks.fast import OFF, ROWS
 from punks.files import weights
 from punks.files.checksums import SUMS, damaged, recorded
 from punks.variants import DEFAULT, VARIANTS, Variant
 
+_ADDED = ("num_inference_steps", "guidance_scale", "lora_scale", "verdict", "failed")
+
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.description = "Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS sets their folder."
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", type=_variant, help=f"one of {', '.join(VARIANTS)}")
+    parser.description = (
+        "Lists the weights of each variant, verifies or fetches them. PUNKS_WEIGHTS sets their folder. "
+        "`punks weights add NAME --lora FILE` makes a variant of a LoRA file."
+    )
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"one of {', '.join(VARIANTS)}")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--fetch", action="store_true", help=f"fetch base and LoRA (default: {DEFAULT})")
     what.add_argument("--verify", action="store_true", help="compare every file with its recorded SHA-256")
-    parser.add_argument("--epoch", type=_epoch, metavar="N", help="epoch to fetch, or 'all' that the source has")
+    parser.add_argument("--epoch", type=_epoch, metavar="N", help="epoch to fetch or add, or 'all' that the source has")
     parser.add_argument(
         "--lora",
+        action="append",
         metavar="SOURCE",
-        help="source of the LoRA (default: PUNKS_LORA_URL): the http(s) address of the file, a file, "
-        "a folder of files, or hf:OWNER/REPO[@REVISION]",
+        help="file to add; repeat for more epochs. Or source of the LoRA (default: PUNKS_LORA_URL): the http(s) "
+        "address of the file, a file, a folder of files, or hf:OWNER/REPO[@REVISION]",
     )
     add_fast(parser, "fetch the acceleration LoRAs of the base as well: all, or the one of that name")
+    added = parser.add_argument_group("add", "What a variant that is added paints with, and what is thought of it.")
+    add_fields(added, ["num_inference_steps", "guidance_scale", "lora_scale"])
+    added.add_argument("--verdict", metavar="TEXT", help="shown in lists")
+    added.add_argument("--failed", action="store_true", default=None, help="a failed training: warn when it is used")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 if --verify found a damaged or missing file. Raises PunkError."""
+    if args.variants[:1] == ["add"]:
+        return _add(args)
+    for name in args.variants:
+        if name not in VARIANTS:
+            args.parser.error(f"no variant {name!r}; choose one of {', '.join(VARIANTS)}")
+    args.variants = [VARIANTS[name] for name in args.variants]
     if not args.fetch and (args.epoch is not None or args.lora is not None or args.fast is not None):
         args.parser.error("--epoch, --lora and --fast need --fetch")
+    if _added(args):
+        args.parser.error("--verdict, --failed, --steps, --guidance and --lora-scale need add")
+    if args.lora and len(args.lora) > 1:
+        args.parser.error("--fetch takes one --lora")
     if args.verify:
         return _verify(weights.folder(), args.variants or list(VARIANTS.values()), as_json=args.json)
     if args.fetch:
@@ -47,10 +67,27 @@ def run(args: argparse.Namespace) -> int:
         for row in args.variants:
             if row.failed:
                 _say(f"warning: {row.name}: {row.verdict}")
-        fetch(args.variants, args.epoch, args.lora, _say, fast=args.fast or OFF)
+        fetch(args.variants, args.epoch, args.lora and args.lora[0], _say, fast=args.fast or OFF)
     rows = [_row(row) for row in args.variants or VARIANTS.values()]
     print(json.dumps(rows, indent=2) if args.json else _table(rows))
     return 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    from punks.lora.own import add
+
+    if len(args.variants) != 2 or args.fetch or args.verify or args.fast or args.epoch == "all":
+        args.parser.error("use: punks weights add NAME --lora FILE [--epoch N]")
+    if args.epoch is not None and len(args.lora or ()) > 1:
+        args.parser.error("--epoch is for one --lora; several have their number in their names")
+    paths = [weights.expanded(path, "lora") for path in args.lora or ()]
+    row = add(args.variants[1], paths, _say, args.epoch, **_added(args))
+    print(json.dumps(_row(row), indent=2) if args.json else _table([_row(row)]))
+    return 0
+
+
+def _added(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name in _ADDED if (value := getattr(args, name)) is not None}
 
 
 def _verify(root: Path, variants: list[Variant], *, as_json: bool) -> int:
@@ -122,12 +159,6 @@ def _way(name: str) -> str:
     epochs = {f"lora/{row.lora_file(epoch)}": (row, epoch) for row in rows for epoch in range(1, row.epochs + 1)}
     fast = any(weights.fast_path(rows[0], row).name == Path(file).name for row in ROWS if row.base == base)
     return f"run {weights.fetch_command(*epochs.get(file, (rows[0], None)), fast=fast)}"
-
-
-def _variant(name: str) -> Variant:
-    if name not in VARIANTS:
-        raise argparse.ArgumentTypeError(f"no variant {name!r}; choose one of {', '.join(VARIANTS)}")
-    return VARIANTS[name]
 
 
 def _epoch(text: str) -> int | Literal["all"]:

@@ -49,7 +49,12 @@ def base_folder(variant: Variant) -> Path:
 
 def lora_path(variant: Variant, epoch: int) -> Path:
     """The LoRA file of one epoch."""
-    return base_folder(variant) / "lora" / variant.lora_file(epoch)
+    return lora_root(variant) / variant.base.name / "lora" / variant.lora_file(epoch)
+
+
+def lora_root(variant: Variant) -> Path:
+    """The weights folder that holds the variant's LoRA; a user's row on the embedded base has it elsewhere."""
+    return folder(None if variant.own else variant)
 
 
 def fast_path(variant: Variant, row: Acceleration) -> Path:
@@ -106,7 +111,9 @@ def require(variant: Variant, epoch: int) -> None:
         return
     more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
     present = epochs_present(variant)
-    if not variant.embedded:
+    if variant.own and absent == [lora_path(variant, epoch)]:
+        way = f"add it with `punks weights add {variant.name} --lora FILE --epoch {epoch}`"
+    elif not variant.embedded:
         way = f"get it with `{fetch_command(variant, epoch)}`"
     elif variant.epoch in present and absent == [lora_path(variant, epoch)]:
         way = "this epoch is not included"
@@ -126,13 +133,13 @@ def base_sums(variant: Variant) -> dict[str, str]:
 def require_whole(variant: Variant, epoch: int) -> None:
     """Raises WeightsError if a file is missing or differs from its recorded SHA-256. Reads every file: some seconds."""
     require(variant, epoch)
-    root, lora = folder(variant), lora_path(variant, epoch)
-    sums = base_sums(variant)
-    if digest := recorded(root).get(lora.relative_to(root).as_posix()):
-        sums[lora.relative_to(root).as_posix()] = digest
-    if bad := damaged(root, sums):
+    root, lora = lora_root(variant), lora_path(variant, epoch)
+    name = lora.relative_to(root).as_posix()
+    own = {name: digest} if (digest := recorded(root).get(name)) else {}
+    bad = [folder(variant) / one for one in damaged(folder(variant), base_sums(variant))]
+    if bad := bad + [root / one for one in damaged(root, own)]:
         raise WeightsError(
-            f"variant {variant.name}: {root / bad[0]} is damaged (its SHA-256 differs from the recorded one); "
+            f"variant {variant.name}: {bad[0]} is damaged (its SHA-256 differs from the recorded one); "
             f"get it again with `{fetch_command(variant, epoch)}`"
         )
 

@@ -131,7 +131,8 @@ class LoraFile:
 
     def claim(self) -> tuple[Variant, int] | None:
         """The variant and epoch that the file's name stands for."""
-        names = {row.lora_file(epoch): (row, epoch) for row in VARIANTS.values() for epoch in range(1, row.epochs + 1)}
+        rows = [row for row in VARIANTS.values() if not row.own]
+        names = {row.lora_file(epoch): (row, epoch) for row in rows for epoch in range(1, row.epochs + 1)}
         return names.get(self.path.name)
 
     def _inputs(self, modules: str) -> set[int]:

@@ -21,6 +21,7 @@ from punks import variants
 from punks.errors import ImageError, PunkError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
+from punks.files.own_variants import load_variants
 from punks.generate import Pipeline, Punk
 from punks.lora.store import kept, place
 from punks.recipe import Lora, Recipe
@@ -33,8 +34,14 @@ Record = Callable[[str, Any], None]
 
 
 def default_variant() -> str:
-    """The variant that is warmed and paints by default: `PUNKS_VARIANT`, else the registry's. Raises RecipeError."""
+    """The variant that is warmed and paints by default: `PUNKS_VARIANT`, else the registry's. Raises PunkError."""
+    load_variants()
     return variants.variant(os.environ.get("PUNKS_VARIANT") or variants.DEFAULT).name
+
+
+def own_variants() -> list[str]:
+    """The variants of `variants.toml`."""
+    return [row.name for row in variants.VARIANTS.values() if row.own]
 
 
 class Service:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from punks.batch.jobs import Job
 from punks.errors import PunkError
+from punks.files.own_variants import load_variants
 from punks.generate import Painting, Pipeline, Punk
 from punks.recipe import SHARED, Recipe
 
@@ -48,6 +49,7 @@ class Worker:
     """Paints on the calling thread and finishes on others, so that the device never waits for either."""
 
     def __init__(self, emit: Callable[[Outcome], None], *, paintings: bool) -> None:
+        load_variants()
         self._pipeline, self._emit, self._paintings = Pipeline(), emit, paintings
         self._pool = ThreadPoolExecutor(2)
         self._waiting: deque[Future[None]] = deque()
