@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "measured. Run the same command again to paint what is missing and to read ratings.json."
     )
     parser.epilog = (
-        "NAME is one of epoch, variant, lora_scale, seed, guidance, scheduler, steps. "
+        "NAME is one of epoch, variant, lora (files), lora_scale, seed, guidance, scheduler, steps, fast. "
         "Plots need matplotlib: pip install 'punks[compare]'"
     )
     parser.add_argument("prompts", nargs="*", metavar="PROMPT", help="by default eight that tell epochs apart")
@@ -80,7 +80,7 @@ def _grid(args: argparse.Namespace) -> "Grid":
     values = given(args, _OPTIONS)
     rows = parse_axis(args.rows, "rows") if args.rows else None
     columns = parse_axis(args.columns, "columns") if args.columns else None
-    if "variant" not in values and "variant" not in [axis.name for axis in (columns, rows) if axis]:
+    if "variant" not in values and not {"variant", "lora"} & {axis.name for axis in (columns, rows) if axis}:
         values["variant"] = present_variant()
     if columns is None:
         if "variant" not in values:

@@ -1,6 +1,7 @@
 """Which pictures are compared: columns that differ in one field of the recipe, rows of prompts and seeds."""
 
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ from punks.batch.jobs import Job
 from punks.errors import RecipeError, WeightsError
 from punks.fields import parse_value
 from punks.files import weights
+from punks.lora.store import with_loras
 from punks.recipe import seed_after
 from punks.request import ALIASES, FIELDS, divide
 
+log = logging.getLogger(__name__)
 # what a column or a row may vary
-AXES = ("epoch", "variant", "lora_scale", "seed", "guidance", "scheduler", "steps")
+AXES = ("epoch", "variant", "lora", "lora_scale", "seed", "guidance", "scheduler", "steps", "fast")
 
 # the owner's eight: what is hard to get right, each on a background of its own
 PROMPTS = (
@@ -113,13 +116,15 @@ def make_grid(
     for name in both:
         if _field(name) in fields:
             raise RecipeError(_field(name), fields[_field(name)], f"it is varied over {name} already")
-    own = _field(columns.name)
-    across = [Column(title=_title(columns.name, value), fields={own: value}) for value in columns.values]
+    across = [
+        Column(title=_title(columns.name, value), fields=_varied(columns.name, value, fields))
+        for value in columns.values
+    ]
     if base:
         if "lora_scale" in both:
             raise RecipeError("base", True, "lora_scale is varied already; give it the value 0")
-        first = {own: columns.values[0]}
-        across.append(Column(title="without LoRA", fields={**first, "lora_scale": 0.0}, base=True))
+        first = {**across[0].fields, "lora_scale": 0.0} | ({"loras": ()} if columns.name == "lora" else {})
+        across.append(Column(title="without LoRA", fields=first, base=True))
     down: list[Row] = []
     for place, prompt in enumerate(prompts):
         fixed: dict[str, Any] = {"prompt": prompt}
@@ -128,7 +133,7 @@ def make_grid(
         down += [
             Row(title=f"{prompt}{f', {_title(rows.name, value)}' if rows else ''}", fields={**fixed, **varied})
             for value in (rows.values if rows else [None])
-            for varied in ([{_field(rows.name): value}] if rows else [{}])
+            for varied in ([_varied(rows.name, value, fields)] if rows else [{}])
         ]
     cells = tuple(
         tuple(_job(x * len(down) + y + 1, {**fields, **c.fields, **r.fields}) for y, r in enumerate(down))
@@ -143,8 +148,18 @@ def _job(number: int, values: Mapping[str, Any]) -> Job:
 
 
 def _field(name: str) -> str:
-    return ALIASES.get(name, name)
+    return {**ALIASES, "lora": "loras"}.get(name, name)
+
+
+def _varied(name: str, value: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of one value of an axis; a LoRA file brings its base along where no variant is named."""
+    if name != "lora":
+        return {_field(name): value}
+    found = with_loras(fields, [value], log.info)
+    return {key: found[key] for key in found if key not in fields}
 
 
 def _title(name: str, value: Any) -> str:
+    if name == "lora":
+        return value.rpartition("/")[2]
     return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"

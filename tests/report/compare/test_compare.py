@@ -11,6 +11,8 @@ from PIL import Image
 from punks.batch.places.worker import recipe_of
 from punks.cli import main
 from punks.errors import BatchError, RecipeError
+from punks.files import weights
+from punks.files.checksums import sha256
 from punks.report.compare.asked import asked, background_obeyed
 from punks.report.compare.grid import PROMPTS, Axis, Grid, epochs_axis, make_grid, parse_axis
 from punks.report.compare.page import document
@@ -19,6 +21,7 @@ from punks.report.compare.result import require_own
 from punks.report.compare.scores import MEASURES, difference, score
 from punks.report.compare.verdict import judge
 from punks.snap.portrait import read
+from punks.variants import VARIANTS
 from tests.support.faces import hand_made
 
 ASKED = "lady, brown hair, brown eyes, light skin, blue solid background"
@@ -43,6 +46,23 @@ def test_columns_and_rows_vary_what_they_say(tiny_weights: Path):
     assert [recipe_of(job).lora_scale for job in seeds.cells[1]] == [1.0] * 4
 
 
+def test_files_of_loras_are_columns(tiny_weights: Path):
+    one, two = (weights.lora_path(VARIANTS["tiny"], epoch) for epoch in (1, 2))
+    grid = make_grid(parse_axis(f"lora={one},{two}:0.5", "columns"), None, PROMPTS[:1], {}, base=True)
+    assert [column.title for column in grid.columns] == [one.name, f"{two.name}:0.5", "without LoRA"]
+    recipes = [recipe_of(column[0]) for column in grid.cells]
+    assert {(recipe.variant, recipe.lora_scale) for recipe in recipes} == {("tiny", 0)}
+    assert [[(lora.sha256, lora.scale) for lora in recipe.loras] for recipe in recipes] == [
+        [(sha256(one), 1.0)],
+        [(sha256(two), 0.5)],
+        [],
+    ]
+    beside = make_grid(parse_axis(f"lora={one},{two}", "columns"), None, PROMPTS[:1], {"variant": "tiny"})
+    assert [recipe_of(column[0]).lora_scale for column in beside.cells] == [1, 1]
+    fast = make_grid(parse_axis("fast=off,lcm", "columns"), None, PROMPTS[:1], {"variant": "sd15-perfect"})
+    assert [recipe_of(column[0]).num_inference_steps for column in fast.cells] == [30, 4]
+
+
 def test_more_columns_leave_the_names_of_the_others():
     few, more = small(2), small(3, base=True)
     assert few.cells == more.cells[:2]
@@ -55,7 +75,7 @@ def test_more_columns_leave_the_names_of_the_others():
         ("epoch=1,2", "epoch=1", {}, "rows: 'epoch' is not allowed; columns and rows vary two different things"),
         ("epochs=1", None, {}, "columns: 'epochs=1' is not allowed; use NAME=VALUE,VALUE with a name of epoch, var"),
         ("epoch=", None, {}, "use NAME=VALUE"),
-        ("epoch=one", None, {}, "epoch: 'one' is not allowed; use a whole number from 1 to 10"),
+        ("epoch=one", None, {}, "epoch: 'one' is not allowed; use a whole number from 1 to 999"),
         ("epoch=1,1", None, {}, "name each value once"),
         ("epoch=99", None, {"variant": "demo"}, "epoch: 99 is not allowed"),
         ("steps=5", None, {"num_inference_steps": 4}, "num_inference_steps: 4 is not allowed; it is varied over steps"),
