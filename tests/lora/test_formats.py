@@ -1,6 +1,8 @@
 """Every key of the files that people have is known by header alone, and every tensor has its module."""
 
+import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -43,6 +45,37 @@ def test_every_module_of_a_base_is_known_in_every_format(family: str, style: str
     for name in ("lora_unet_conv_in", next(reversed(base))):
         with pytest.raises(LoraError, match="this base has no module for its key"):
             check(file, {each: shape for each, shape in base.items() if each != name})
+
+
+def sized(shapes: dict[str, Shape], dtype: str, metadata: dict[str, object]) -> tuple[bytes, int]:
+    """The header that safetensors writes for tensors of these shapes, and the size of the file."""
+    table, end = dict[str, object](metadata), 0
+    for key in sorted(shapes):
+        start, end = end, end + {"F16": 2, "F32": 4}[dtype] * math.prod(shapes[key])
+        table[key] = {"dtype": dtype, "shape": shapes[key], "data_offsets": [start, end]}
+    raw = json.dumps(table, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    return raw, 8 + len(raw) + end
+
+
+@pytest.mark.parametrize(
+    ("family", "dtype", "size", "digest"),
+    [
+        # LCM-LoRA of SD 1.5, whose whole header is known by its hash; Hyper-SD15 and Hyper-SDXL with 8 steps and CFG;
+        # SDXL-Lightning with 4 steps. LCM-LoRA of SDXL has the 2364 tensors too, and 600 bytes more.
+        ("sd15", "F16", 134_621_556, "3ca15dde66470e73c8d68dbb9ab64d6e7ad014f525b58193a9a3b161eb6cc263"),
+        ("sd15", "F32", 269_127_064, None),
+        ("sdxl", "F32", 787_359_648, None),
+        ("sdxl", "F16", 393_854_592, None),
+    ],
+)
+def test_the_key_lists_are_those_of_the_published_files(family: str, dtype: str, size: int, digest: str | None):
+    """To the byte: keys, shapes and dtypes decide how long the header is."""
+    modules = {path: shape for path, shape in published(family).items() if ACCELERATED.fullmatch(path)}
+    shapes = listed(modules, "kohya on diffusers' paths", xl=family == "sdxl")
+    found = [sized(shapes, dtype, metadata) for metadata in ({}, {"__metadata__": {"format": "pt"}})]
+    (raw,) = (raw for raw, length in found if length == size)
+    assert digest in (None, hashlib.sha256(raw).hexdigest())
 
 
 @pytest.mark.parametrize("style", STYLES[:-1])
