@@ -7,6 +7,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from punks.errors import RecipeError
 from punks.fields import setting
@@ -50,9 +51,20 @@ class Acceleration:
         return self.file or f"{self.lora}.safetensors"
 
 
-_LCM = {"name": "lcm", "scheduler": "lcm", "num_inference_steps": 4, "guidance_scale": 1.0, "most_guidance": 2.0}
-_HYPER = {"name": "hyper", "scheduler": "ddim_trailing", "num_inference_steps": 8}
-_HYPER |= {"repo": "ByteDance/Hyper-SD", "revision": "bc08d970a87c74c71209491d64e3525845698863"}
+_LCM: dict[str, Any] = {
+    "name": "lcm",
+    "scheduler": "lcm",
+    "num_inference_steps": 4,
+    "guidance_scale": 1.0,
+    "most_guidance": 2.0,
+}
+_HYPER: dict[str, Any] = {
+    "name": "hyper",
+    "scheduler": "ddim_trailing",
+    "num_inference_steps": 8,
+    "repo": "ByteDance/Hyper-SD",
+    "revision": "bc08d970a87c74c71209491d64e3525845698863",
+}
 
 # the first row of a base is its default
 ROWS: list[Acceleration] = [

@@ -27,7 +27,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it has overloads
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Reads `--fast "lady, red hair"` as the switch and a prompt, `--fast lcm` as its name."""
         words = list(sys.argv[1:] if args is None else args)
         for at, word in enumerate(words):

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 def _add(args: argparse.Namespace) -> int:
     from punks.lora.own import add
 
-    if len(args.variants) != 2 or args.fetch or args.verify or args.fast or args.epoch == "all":
+    if len(args.variants) != 2 or args.fetch or args.verify or args.fast or str(args.epoch) == "all":
         args.parser.error("use: punks weights add NAME --lora FILE [--epoch N]")
     if args.epoch is not None and len(args.lora or ()) > 1:
         args.parser.error("--epoch is for one --lora; several have their number in their names")

@@ -103,7 +103,8 @@ def check_variant(name: str, values: object) -> Variant:
     if table.epoch > table.epochs:
         raise RecipeError("epoch", table.epoch, f"epochs says that the last one is {table.epochs}")
     base = next(row for row in built_in if row.base.name == table.base)
-    return Variant(**asdict(table) | {"base": base.base}, name=name, lora=name, embedded=base.embedded, own=True)
+    own: dict[str, Any] = asdict(table) | {"base": base.base, "embedded": base.embedded}
+    return Variant(**own, name=name, lora=name, own=True)
 
 
 def _bases() -> list[str]:

@@ -84,13 +84,14 @@ def find(lora: Lora) -> Path:
         return path
     rows = list(variants.VARIANTS.values())
     paths = [weights.lora_path(row, epoch) for row in rows for epoch in weights.epochs_present(row)]
-    if row := fast.known(lora.sha256):
-        base = next(one for one in rows if one.base.name == row.base)
+    row = fast.known(lora.sha256)
+    base = next((one for one in rows if row and one.base.name == row.base), None)
+    if row and base:
         paths = [path] if (path := weights.fast_path(base, row)).is_file() else []
     for path in paths:
         if _hash(path, path.stat().st_mtime_ns) == lora.sha256:
             return path
-    if row:
+    if base:
         raise LoraError(f"LoRA {lora.name} is not installed; get it with `{weights.fetch_command(base, fast=True)}`")
     came = f"; it came from {lora.source}" if lora.source else ""
     raise LoraError(

@@ -133,7 +133,7 @@ def make_grid(
         down += [
             Row(title=f"{prompt}{f', {_title(rows.name, value)}' if rows else ''}", fields={**fixed, **varied})
             for value in (rows.values if rows else [None])
-            for varied in ([_varied(rows.name, value, fields)] if rows else [{}])
+            for varied in [_varied(rows.name, value, fields) if rows else dict[str, Any]()]
         ]
     cells = tuple(
         tuple(_job(x * len(down) + y + 1, {**fields, **c.fields, **r.fields}) for y, r in enumerate(down))
