@@ -1,0 +1,62 @@
+"""The scores of a comparison, as rows of its pictures and of the epochs that it compares."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from punks.errors import BatchError
+from punks.store.database import Row, put
+from punks.store.tables import EPOCHS, PICTURES, SCORES
+
+SCORED = "scores.json"  # as punks.report.compare writes it
+_ABOUT = {"name", "points", "read", "asked"}  # of a picture, beside its measures
+_TRAININGS = ("epoch", "variant")  # axes whose columns are epochs
+
+
+def put_scores(connection: Connection, folder: Path) -> None:
+    """Puts what the folder's scores.json says of pictures that are in the store. Raises BatchError."""
+    path = folder / SCORED
+    columns = (PICTURES.c.key, PICTURES.c.name, PICTURES.c.run, PICTURES.c.epoch)
+    found = {row.name: row for row in connection.execute(select(*columns).where(PICTURES.c.folder == str(folder)))}
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        against = {one["column"]: one for one in said["comparisons"]}
+        scores: list[Row] = []
+        epochs: list[Row] = []
+        for column in said["columns"]:
+            pictures = [one for one in column["pictures"] if one["name"] in found]
+            scores += [_score(one, found[one["name"]].key) for one in pictures]
+            owners = {(found[one["name"]].run, found[one["name"]].epoch) for one in pictures}
+            if said["axis"] in _TRAININGS and len(owners) == 1 and None not in (owner := owners.pop()):
+                epochs.append(_epoch(owner, column, said, against.get(column["title"], {}), str(folder)))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise BatchError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); `punks compare` writes it anew"
+        ) from error
+    put(connection, SCORES, scores)
+    put(connection, EPOCHS, epochs)
+
+
+def _score(one: dict[str, Any], key: str) -> Row:
+    measures = {name: value for name, value in one.items() if name not in _ABOUT}
+    return {"picture": key, "points": one["points"], "measures": measures, "read": one["read"], "asked": one["asked"]}
+
+
+def _epoch(
+    owner: tuple[str, int], column: dict[str, Any], said: dict[str, Any], against: dict[str, Any], folder: str
+) -> Row:
+    measures = {name: value for name, value in column.items() if name not in ("title", "points", "pictures")}
+    return {
+        "run": owner[0],
+        "epoch": owner[1],
+        "comparison": folder,
+        "pictures": len(column["pictures"]),
+        "points": column["points"],
+        "measures": measures,
+        "recommended": said["recommended"] == column["title"],
+        "difference": against.get("difference"),
+        "luck": against.get("luck"),
+        "rating": said["ratings"].get(column["title"]),
+    }
