@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, event, func, insert, inspect, select
 from sqlalchemy import make_url as parse
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from punks.errors import RecipeError, StoreError
@@ -59,15 +60,19 @@ def reason(error: Exception) -> str:
 def connect(url: URL) -> Engine:
     """A database with the tables of this version. Raises SQLAlchemyError where it is away, StoreError."""
     if url.drivername == "sqlite":
-        options: dict[str, Any] = {"connect_args": {"timeout": 30}}
+        options: dict[str, Any] = {"connect_args": {"timeout": 30}, "poolclass": NullPool}
         options["execution_options"] = {"schema_translate_map": {SCHEMA: None}}
     else:
         options = {"connect_args": _POSTGRES, "pool_pre_ping": True}
     engine = create_engine(url, hide_parameters=True, **options)
     if url.drivername == "sqlite":
         event.listen(engine, "connect", _with_foreign_keys)
-    with engine.begin() as connection:
-        _upgrade(connection, shown(url))
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection, shown(url))
+    except (SQLAlchemyError, StoreError):
+        engine.dispose()
+        raise
     return engine
 
 
