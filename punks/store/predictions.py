@@ -30,7 +30,11 @@ class Predictions:
         self._known = set[Own]()
         self._lost = 0
         self._keeper = Keeper(make_url(url), self._put, _say, f"up to {MOST} pictures wait in memory until it is back")
-        atexit.register(self._keeper.close, _GRACE)
+        atexit.register(self.close)
+
+    def close(self) -> bool:
+        """Puts what is left. -> whether all is in the store; False too where that takes longer than _GRACE."""
+        return self._keeper.close(_GRACE)
 
     def add(self, punks: Sequence[Punk], images: Sequence[Path], pixels: Sequence[Path]) -> None:
         """Takes the punks of a prediction, with the files of its answer."""

@@ -4,61 +4,23 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from bench.batch_folder import write_folder
-from punks import Finish, Recipe
-from punks.batch.jobs import Job, jobs_of
 from punks.batch.manifest import NAME, entries
 from punks.batch.picks import Pick, write_picks
-from punks.batch.places.worker import Outcome
 from punks.batch.run import finish_folder, run
 from punks.cli import main
 from punks.errors import RecipeError
-from punks.generate import Painting
-from punks.snap import Cells, restore
 from punks.store import database
 from punks.store.database import connect, make_url, shown
 from punks.store.folder import StoredFolder, kept
 from tests.support.batches import until
-from tests.support.databases import PASSWORD, QUOTED, Store, postgres, store  # noqa: F401 - fixtures
-
-SIDE = 24
-
-
-class Stand:
-    """A place where every punk is at hand: the same cells, on the background that its row asks for."""
-
-    paintings = False
-
-    def __init__(self, meanwhile: Callable[[int], object] = int) -> None:
-        self._cells: Cells = restore(Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB"))
-        self._meanwhile = meanwhile
-
-    def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
-        for job in jobs:
-            assert job.recipe
-            self._meanwhile(job.number)
-            painting = Painting(
-                recipe=job.recipe, restored=self._cells, prompt=job.recipe.painted_prompt, seconds={"paint": 0.25}
-            )
-            yield Outcome(job=job, punk=painting.finish(job.finish))
-
-    def close(self) -> None: ...
-
-
-def jobs(count: int, **fields: Any) -> list[Job]:
-    recipes = [Recipe(prompt="lady, red hair", variant="demo", seed=seed, **fields) for seed in range(count)]
-    return jobs_of(recipes, Finish(output_size=SIDE, background="teal"))
-
-
-def bring(store: Store, *folders: Path) -> int:  # noqa: F811
-    return main(["store", "import", *map(str, folders), "--store", store.url])
+from tests.support.databases import PASSWORD, QUOTED, Store
+from tests.support.stand import Stand, bring, jobs
 
 
 def said(name: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +28,7 @@ def said(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "seed": entry["recipe"]["seed"], "cells": entry["cells"], "palette": entry["palette"]}
 
 
-def test_a_batch_of_a_thousand_while_the_database_is_stopped_and_started(store: Store, tmp_path: Path):  # noqa: F811
+def test_a_batch_of_a_thousand_while_the_database_is_stopped_and_started(store: Store, tmp_path: Path):
     heard: list[str] = []
 
     def meanwhile(number: int) -> None:
@@ -92,7 +54,7 @@ def test_a_batch_of_a_thousand_while_the_database_is_stopped_and_started(store: 
     assert QUOTED not in heard[0]
 
 
-def test_a_database_that_stays_away_loses_nothing(store: Store, tmp_path: Path):  # noqa: F811
+def test_a_database_that_stays_away_loses_nothing(store: Store, tmp_path: Path):
     folder, heard = tmp_path / "batch", list[str]()
     with kept(folder, store.url, heard.append):
         run(jobs(1), folder, Stand())
@@ -113,7 +75,7 @@ def test_a_database_that_stays_away_loses_nothing(store: Store, tmp_path: Path):
 
 
 def test_what_is_brought_in_twice_changes_nothing(
-    store: Store,  # noqa: F811
+    store: Store,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ):
@@ -140,7 +102,7 @@ def test_what_is_brought_in_twice_changes_nothing(
     assert store.rows("picks") == first["picks"]
 
 
-def test_a_row_has_all_that_the_manifest_has(store: Store, tmp_path: Path):  # noqa: F811
+def test_a_row_has_all_that_the_manifest_has(store: Store, tmp_path: Path):
     run(jobs(1), tmp_path, Stand())
     (entry,) = entries(tmp_path)
     assert bring(store, tmp_path) == 0
@@ -160,7 +122,7 @@ def test_a_row_has_all_that_the_manifest_has(store: Store, tmp_path: Path):  # n
     assert (epoch["run"], epoch["epoch"], epoch["points"]) == ("demo", 10, None)
 
 
-def test_what_is_finished_or_picked_anew_replaces_what_was(store: Store, tmp_path: Path):  # noqa: F811
+def test_what_is_finished_or_picked_anew_replaces_what_was(store: Store, tmp_path: Path):
     folder = tmp_path / "batch"
     run(jobs(4), folder, Stand())
     write_picks(folder, {"000001": Pick(choice="keep"), "000002": Pick(rating=3)})
@@ -183,14 +145,14 @@ def test_what_is_finished_or_picked_anew_replaces_what_was(store: Store, tmp_pat
 
 
 def test_one_bad_line_or_file_never_ends_the_others(
-    store: Store,  # noqa: F811
+    store: Store,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ):
     folder, other = tmp_path / "one", tmp_path / "two"
     run(jobs(3), folder, Stand())
     run(jobs(2), other, Stand())
-    lines = [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
+    lines = list(entries(folder))
     lines[0]["recipe"]["variant"] = "of-a-later-version"
     lines[1]["warnings"] = "a server\x00 said \ud800"
     (folder / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines) + "torn\n")
@@ -205,7 +167,7 @@ def test_one_bad_line_or_file_never_ends_the_others(
 
 
 def test_an_older_store_is_taken_forward_and_a_newer_one_is_refused(
-    store: Store,  # noqa: F811
+    store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -264,7 +226,7 @@ def test_an_address_is_shown_without_secrets():
     assert make_url("sqlite:///punks.db") == make_url("punks.db")
 
 
-def test_a_wrong_password_is_not_shown(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture):  # noqa: F811
+def test_a_wrong_password_is_not_shown(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     if "sqlite" in store.url:
         pytest.skip("SQLite has none")
     write_folder(tmp_path, 1, images=False)
@@ -276,7 +238,7 @@ def test_a_wrong_password_is_not_shown(store: Store, tmp_path: Path, caplog: pyt
     assert "wrongpass" not in caplog.text + "".join(heard)
 
 
-def test_a_copy_that_goes_another_way_is_kept_beside_the_first(store: Store, tmp_path: Path):  # noqa: F811
+def test_a_copy_that_goes_another_way_is_kept_beside_the_first(store: Store, tmp_path: Path):
     run(jobs(2), tmp_path / "one", Stand())
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     finish_folder(tmp_path / "two", lambda finish: dataclasses.replace(finish, background="lime"), lambda: None)
