@@ -64,8 +64,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _with(args: argparse.Namespace, do: "Callable[[Engine], int]") -> int:
     """Does it with the database. Raises StoreError where that is away."""
-    if (given := store_url(args)) is None:
-        args.parser.error("name a database with --store, or in PUNKS_STORE")
+    given = store_url(args) or args.parser.error("name a database with --store, or in PUNKS_STORE")
     from sqlalchemy.exc import SQLAlchemyError
 
     from punks.store.database import connect, make_url, reason, shown

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, or_, select
 
@@ -24,12 +24,18 @@ MANY = 4  # strays, single cells unlike all around, above which a picture has ra
 LUCK = 0.05  # the chance of luck, under which an epoch is worse than the recommended one
 _CHUNK = 500
 # kohya's names of parameters, and the owner's columns for them
-_TEXTS = {name: name for name in ("resolution", "mixed_precision", "lr_scheduler", "output_name")}
-_TEXTS |= {"optimizer": "optimizer_type"}
-_NUMBERS = {"num_train_images": "num_images", "num_epochs": "max_train_epochs", "max_train_steps": "total_steps"}
-_NUMBERS |= {"lr_scheduler_num_cycles": "lr_scheduler_cycles"}
+_TEXTS = {
+    **{name: name for name in ("resolution", "mixed_precision", "lr_scheduler", "output_name")},
+    "optimizer": "optimizer_type",
+}
 _SAME = "network_dim network_alpha learning_rate unet_lr text_encoder_lr train_batch_size gradient_accumulation_steps"
-_NUMBERS |= {name: name for name in (*_SAME.split(), "noise_offset", "min_snr_gamma")}
+_NUMBERS = {
+    **{name: name for name in (*_SAME.split(), "noise_offset", "min_snr_gamma")},
+    "num_train_images": "num_images",
+    "num_epochs": "max_train_epochs",
+    "max_train_steps": "total_steps",
+    "lr_scheduler_num_cycles": "lr_scheduler_cycles",
+}
 
 
 def export(engine: Engine, folder: Path) -> dict[str, int]:
@@ -191,4 +197,7 @@ def _cell(value: object) -> object:
     """A value as PostgreSQL reads it from CSV; an array is text in braces."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "{" + ",".join(map(json.dumps, value)) + "}" if isinstance(value, list) else value
+    if isinstance(value, list):
+        quoted = [re.sub(r'(["\\])', r"\\\1", one) for one in cast("list[str]", value)]
+        return "{" + ",".join(f'"{one}"' for one in quoted) + "}"
+    return value

@@ -47,7 +47,7 @@ NAMES = ("training_runs", "epoch_results", "test_prompts", "prompt_test_results"
 @pytest.fixture
 def exported(store: Store, tmp_path: Path) -> Path:
     """The tables of a comparison of two epochs and the base, one rated, and of a batch with a picked punk."""
-    compared, batch, out = tmp_path / "compared", tmp_path / 'a "batch", of {two}', tmp_path / "out"
+    compared, batch, out = tmp_path / "compared", tmp_path / 'a "bätch", of {two}\\n', tmp_path / "out"
     grid = make_grid(Axis(name="epoch", values=(1, 2)), None, PROMPTS, {"variant": "tiny"}, base=True)
     run(grid.jobs(), compared, Stand())
     (compared / "ratings.json").write_text(Ratings(columns={"epoch 2": 7.5}).to_json())

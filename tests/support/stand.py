@@ -20,18 +20,21 @@ SIDE = 24
 class Stand:
     """A place where every punk is at hand: the same cells, on the background that its row asks for."""
 
-    paintings = False
-
-    def __init__(self, meanwhile: Callable[[int], object] = int) -> None:
-        self._cells: Cells = restore(Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB"))
-        self._meanwhile = meanwhile
+    def __init__(self, meanwhile: Callable[[int], object] = int, *, paintings: bool = False) -> None:
+        self._image = Image.linear_gradient("L").resize((SIDE, SIDE)).convert("RGB")
+        self._cells: Cells = restore(self._image)
+        self._meanwhile, self.paintings = meanwhile, paintings
 
     def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
         for job in jobs:
             assert job.recipe
             self._meanwhile(job.number)
             painting = Painting(
-                recipe=job.recipe, restored=self._cells, prompt=job.recipe.painted_prompt, seconds={"paint": 0.25}
+                recipe=job.recipe,
+                image=self._image if self.paintings else None,
+                restored=self._cells,
+                prompt=job.recipe.painted_prompt,
+                seconds={"paint": 0.25},
             )
             yield Outcome(job=job, punk=painting.finish(job.finish))
 
