@@ -1,7 +1,7 @@
 """A database: its address, its tables in this version, and rows that are there once however often they are put."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,14 +76,13 @@ def connect(url: URL) -> Engine:
     return engine
 
 
-def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Adds rows, all with the same columns; those whose primary key is there already are replaced in these columns."""
+def put(connection: Connection, table: Table, rows: Sequence[Row], *, keep: bool = False) -> None:
+    """Adds rows, all with the same columns; one whose primary key is there gets these columns, unless `keep`."""
     if not rows:
         return
     statement = _UPSERT[connection.dialect.name](table)
     keys = [column.name for column in table.primary_key]
-    change: Mapping[str, Any] = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    if change:
+    if change := {name: statement.excluded[name] for name in rows[0] if name not in keys and not keep}:
         statement = statement.on_conflict_do_update(index_elements=keys, set_=change)
     else:
         statement = statement.on_conflict_do_nothing()
@@ -97,6 +96,8 @@ def _upgrade(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         if not inspect(connection).has_schema(SCHEMA):
             connection.execute(CreateSchema(SCHEMA))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # or each statement would be a transaction of its own
     VERSIONS.create(connection, checkfirst=True)
     version = connection.scalar(select(VERSIONS.c.version))
     if version == newest:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from punks.batch.manifest import NAME as MANIFEST
@@ -22,7 +22,7 @@ from punks.report.compare.ratings import read_ratings
 from punks.request import divide, upgraded
 from punks.store.database import Row, make_url, put
 from punks.store.keeper import Keeper, Say
-from punks.store.rows import Own, picture, put_pictures
+from punks.store.rows import Own, clean, picture, put_pictures
 from punks.store.scores import SCORED, put_scores
 from punks.store.tables import PICKS, PICTURES
 
@@ -34,7 +34,13 @@ class StoredFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._own = PICTURES.c.folder == str(self.folder)
+        self._name = clean(str(self.folder))
+        self._own = PICTURES.c.folder == self._name
+        self._steps = (
+            ((MANIFEST,), self._pictures),
+            ((PICKED, RATED), self._picks),
+            ((SCORED,), self._scores),
+        )
         self._forget()
 
     def sync(self, engine: Engine) -> list[str]:
@@ -43,13 +49,16 @@ class StoredFolder:
         Raises SQLAlchemyError where the database is away.
         """
         faults: list[str] = []
+        moved = False
         try:
-            moved = self._pictures(engine, faults)
-            for files, step in (((PICKED, RATED), self._picks), ((SCORED,), self._scores)):
-                if self._changed(files) or moved:
+            for names, step in (
+                ((MANIFEST,), self._pictures),
+                ((PICKED, RATED), self._picks),
+                ((SCORED,), self._scores),
+            ):
+                if moved := self._changed(names) or moved:
                     try:
-                        with engine.begin() as connection:
-                            step(connection)
+                        faults += step(engine)
                     except BatchError as error:
                         faults.append(str(error))
         except SQLAlchemyError:
@@ -63,7 +72,7 @@ class StoredFolder:
             return connection.scalar(select(func.count()).where(self._own)) or 0
 
     def _forget(self) -> None:
-        self._file, self._end = 0, 0
+        self._file = self._end = 0
         self._stamps = dict[str, tuple[int, int]]()
         self._runs = set[Own]()
 
@@ -78,17 +87,15 @@ class StoredFolder:
         self._stamps |= found
         return changed
 
-    def _pictures(self, engine: Engine, faults: list[str]) -> bool:
-        """Puts what the manifest's new lines say. -> whether there are any."""
-        path = self.folder / MANIFEST
+    def _pictures(self, engine: Engine) -> list[str]:
+        """Puts what the manifest's new lines say. -> what is wrong with those that are left out."""
+        path, faults = self.folder / MANIFEST, list[str]()
         if not path.is_file():
-            return False
+            return faults
         stat = path.stat()
         if stat.st_ino != self._file or stat.st_size < self._end:  # a run set damaged lines aside
             self._file, self._end = stat.st_ino, 0
         new, end = entries_from(self.folder, self._end)
-        if end == self._end:
-            return False
         with path.open("rb") as file:
             batch = hashlib.sha256(file.readline()).hexdigest()
         for chunk in batches(new, _CHUNK):
@@ -105,27 +112,32 @@ class StoredFolder:
                 connection.execute(delete(PICTURES).where(self._own, named, other))
                 put_pictures(connection, rows, self._runs)
         self._end = end
-        return True
+        return faults
 
-    def _picks(self, connection: Connection) -> None:
+    def _picks(self, engine: Engine) -> list[str]:
         """Makes the picks of the folder's pictures those that its files say now."""
         picks, rated = read_picks(self.folder), read_ratings(self.folder / RATED).pictures
         join = select(PICKS).join(PICTURES).where(self._own)
-        old = {row.picture: Pick(choice=row.choice, rating=row.rating) for row in connection.execute(join)}
-        new: dict[str, Pick] = {}
-        if picks or rated:
-            for row in connection.execute(select(PICTURES.c.key, PICTURES.c.name, PICTURES.c.cells).where(self._own)):
+        named = select(PICTURES.c.key, PICTURES.c.name, PICTURES.c.cells).where(self._own)
+        with engine.begin() as connection:
+            old = {row.picture: Pick(choice=row.choice, rating=row.rating) for row in connection.execute(join)}
+            new: dict[str, Pick] = {}
+            for row in connection.execute(named) if picks or rated else ():
                 pick = picks.get(row.name, Pick(rating=rated.get(row.cells)))
                 if pick != Pick():
                     new[row.key] = pick
-        for gone in batches(old.keys() - new.keys(), _CHUNK):
-            connection.execute(delete(PICKS).where(PICKS.c.picture.in_(gone)))
-        changed = [key for key, pick in new.items() if old.get(key) != pick]
-        put(connection, PICKS, [{"picture": key, **_columns(new[key])} for key in changed])
+            for gone in batches(old.keys() - new.keys(), _CHUNK):
+                connection.execute(delete(PICKS).where(PICKS.c.picture.in_(gone)))
+            changed = {key: pick for key, pick in new.items() if old.get(key) != pick}
+            rows = [{"picture": key, "choice": pick.choice, "rating": pick.rating} for key, pick in changed.items()]
+            put(connection, PICKS, rows)
+        return []
 
-    def _scores(self, connection: Connection) -> None:
+    def _scores(self, engine: Engine) -> list[str]:
         if (self.folder / SCORED).is_file():
-            put_scores(connection, self.folder)
+            with engine.begin() as connection:
+                put_scores(connection, self.folder, self._name)
+        return []
 
 
 @contextmanager
@@ -138,10 +150,6 @@ def kept(folder: Path, url: str, say: Say) -> Generator[None]:
     finally:
         if not keeper.close():
             say(f"the store does not have everything; `punks store import {folder}` adds the rest")
-
-
-def _columns(pick: Pick) -> Row:
-    return {"choice": pick.choice, "rating": pick.rating}
 
 
 def _row(folder: Path, entry: Entry, batch: str) -> tuple[Recipe, Row]:

@@ -46,6 +46,7 @@ class Keeper:
             self._due.wait(wait)
             self._due.clear()
             ending = self._ending  # what was done before close() is seen by the work that follows
+            self._well = False
             self._well = self._try()
             if ending:
                 break
@@ -61,7 +62,7 @@ class Keeper:
                 self._once(line)
         except (SQLAlchemyError, StoreError) as error:
             why = str(error) if isinstance(error, StoreError) else f"{shown(self._url)}: {reason(error)}"
-            self._once(f"the store is away ({why}); {self._later}", "away")
+            self._once(f"the store cannot be written ({why}); {self._later}", "away")
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -48,9 +49,11 @@ def put_pictures(connection: Connection, pictures: list[tuple[Recipe, Row]], kno
         run, epoch = row["run"], row["epoch"]
         if run is None or (run, epoch) in known:
             continue
-        put(connection, RUNS, [_run_row(run, _trained(recipe))])
+        trained = _trained(recipe)
+        here = trained is not None and _file(trained, epoch).is_file()  # another machine may know more
+        put(connection, RUNS, [_run_row(run, trained)], keep=not here)
         if epoch is not None:
-            put(connection, EPOCHS, [_epoch_row(run, epoch, _trained(recipe))])
+            put(connection, EPOCHS, [_epoch_row(run, epoch, trained)], keep=not here)
         known.add((run, epoch))
     put(connection, PICTURES, [row for _, row in pictures])
 
@@ -92,18 +95,22 @@ def _run_row(name: str, trained: Trained | None) -> Row:
 
 
 def _epoch_row(run: str, epoch: int, trained: Trained | None) -> Row:
-    path = place(trained) if isinstance(trained, Lora) else trained and weights.lora_path(trained, epoch)
+    path = trained and _file(trained, epoch)
     size = path.stat().st_size if path and path.is_file() else None
-    return {"run": run, "epoch": epoch, "checkpoint": None if size is None else str(path), "bytes": size}
+    return {"run": run, "epoch": epoch, "checkpoint": None if size is None else clean(str(path)), "bytes": size}
+
+
+def _file(trained: Trained, epoch: int | None = None) -> Path:
+    """The file of a LoRA, or of an epoch of a variant, by default its best."""
+    return place(trained) if isinstance(trained, Lora) else weights.lora_path(trained, epoch or trained.epoch)
 
 
 @functools.lru_cache(maxsize=256)
 def _parameters(of: Trained) -> dict[str, Value]:
-    """What the file of a LoRA, or of a variant's best epoch, says of its training; nothing where it is not here."""
-    path = place(of) if isinstance(of, Lora) else weights.lora_path(of, of.epoch)
+    """What the file says of its training; nothing where it is not here."""
+    if not (path := _file(of)).is_file():
+        return {}
     try:
-        if not path.is_file():
-            return {}
         file = read_header(path)
         return parameters(file, list(Tensors(file).alphas().values()))
     except LoraError:

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, select
 
 from punks.errors import BatchError
 from punks.store.database import Row, put
+from punks.store.rows import clean
 from punks.store.tables import EPOCHS, PICTURES, SCORES
 
 SCORED = "scores.json"  # as punks.report.compare writes it
@@ -15,13 +16,16 @@ _ABOUT = {"name", "points", "read", "asked"}  # of a picture, beside its measure
 _TRAININGS = ("epoch", "variant")  # axes whose columns are epochs
 
 
-def put_scores(connection: Connection, folder: Path) -> None:
-    """Puts what the folder's scores.json says of pictures that are in the store. Raises BatchError."""
+def put_scores(connection: Connection, folder: Path, name: str) -> None:
+    """Puts what the folder's scores.json says of pictures that are in the store, by its name there. Raises BatchError.
+
+    An epoch has the scores of the last comparison that was put.
+    """
     path = folder / SCORED
     columns = (PICTURES.c.key, PICTURES.c.name, PICTURES.c.run, PICTURES.c.epoch)
-    found = {row.name: row for row in connection.execute(select(*columns).where(PICTURES.c.folder == str(folder)))}
+    found = {row.name: row for row in connection.execute(select(*columns).where(PICTURES.c.folder == name))}
     try:
-        said = json.loads(path.read_text("utf-8"))
+        said = clean(json.loads(path.read_text("utf-8"), parse_constant=_refuse))
         against = {one["column"]: one for one in said["comparisons"]}
         scores: list[Row] = []
         epochs: list[Row] = []
@@ -30,7 +34,7 @@ def put_scores(connection: Connection, folder: Path) -> None:
             scores += [_score(one, found[one["name"]].key) for one in pictures]
             owners = {(found[one["name"]].run, found[one["name"]].epoch) for one in pictures}
             if said["axis"] in _TRAININGS and len(owners) == 1 and None not in (owner := owners.pop()):
-                epochs.append(_epoch(owner, column, said, against.get(column["title"], {}), str(folder)))
+                epochs.append(_epoch(owner, column, said, against.get(column["title"], {}), name))
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise BatchError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); `punks compare` writes it anew"
@@ -40,8 +44,13 @@ def put_scores(connection: Connection, folder: Path) -> None:
 
 
 def _score(one: dict[str, Any], key: str) -> Row:
-    measures = {name: value for name, value in one.items() if name not in _ABOUT}
-    return {"picture": key, "points": one["points"], "measures": measures, "read": one["read"], "asked": one["asked"]}
+    return {
+        "picture": key,
+        "points": float(one["points"]),
+        "measures": {name: value for name, value in one.items() if name not in _ABOUT},
+        "read": one["read"],
+        "asked": one["asked"],
+    }
 
 
 def _epoch(
@@ -53,10 +62,18 @@ def _epoch(
         "epoch": owner[1],
         "comparison": folder,
         "pictures": len(column["pictures"]),
-        "points": column["points"],
+        "points": _number(column["points"]),
         "measures": measures,
         "recommended": said["recommended"] == column["title"],
-        "difference": against.get("difference"),
-        "luck": against.get("luck"),
-        "rating": said["ratings"].get(column["title"]),
+        "difference": _number(against.get("difference")),
+        "luck": _number(against.get("luck")),
+        "rating": _number(said["ratings"].get(column["title"])),
     }
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no score")

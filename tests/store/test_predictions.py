@@ -39,7 +39,7 @@ def test_predictions_wait_for_a_database_that_is_away(
     until(lambda: len(store.rows("pictures")) == 2)
     store.server.stop()
     add(painted(1))
-    until(lambda: "the store is away" in capfd.readouterr().err)
+    until(lambda: "the store cannot be written" in capfd.readouterr().err)
     add(painted(3))
     store.server.start()
     assert keeping.close()
@@ -65,12 +65,12 @@ def test_the_service_keeps_what_it_paints(postgres: Postgres, served_weights: Pa
         store.server.stop()
         try:
             answer = cog.predict(seed=8)  # nobody waits for it
-            until(lambda: "the store is away" in cog.log)
+            until(lambda: "the store cannot be written" in cog.log)
         finally:
             store.server.start()
         cog.output(seed=9)
         until(lambda: {row["seed"] for row in store.rows("pictures")} == {5, 6, 8, 9})
-        assert cog.log.count("the store is away") == 1
+        assert cog.log.count("the store cannot be written") == 1
         assert QUOTED not in cog.log
     # what it says of the database is not for those who ask for pictures
     assert "store" not in answer["logs"]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_a_batch_of_a_thousand_while_the_database_is_stopped_and_started(store: 
     found = {row["name"]: {key: row[key] for key in ("name", "seed", "cells", "palette")} for row in rows}
     assert found == {entry["name"]: said(entry["name"], entry) for entry in entries(tmp_path / "batch")}
     assert len(heard) == 1
-    assert heard[0].startswith("the store is away (")
+    assert heard[0].startswith("the store cannot be written (")
     assert "the rest is added when the store is back" in heard[0]
     assert PASSWORD not in heard[0]
     assert QUOTED not in heard[0]
@@ -65,7 +66,7 @@ def test_a_database_that_stays_away_loses_nothing(store: Store, tmp_path: Path):
     finally:
         store.server.start()
     assert (tally.done, tally.kept) == (2, 1)
-    assert [line.partition(" ")[2][:14] for line in heard] == ["store is away ", "store does not"]
+    assert [line.partition(" ")[2][:14] for line in heard] == ["store cannot b", "store does not"]
     assert f"`punks store import {folder}` adds the rest" in heard[1]
     assert len(store.rows("pictures")) == 1
     with kept(folder, store.url, heard.append):  # the next run adds what the last one could not
@@ -193,6 +194,25 @@ def test_an_older_store_is_taken_forward_and_a_newer_one_is_refused(
     capsys.readouterr()
     assert bring(store, tmp_path / "batch") == 1
     assert capsys.readouterr().err.endswith("a later version of punks made it; update punks\n")
+
+
+def test_programs_that_start_at_once_make_the_tables_once(store: Store):
+    with ThreadPoolExecutor(8) as pool:
+        for engine in pool.map(lambda _: connect(make_url(store.url)), range(8)):
+            engine.dispose()
+    assert store.rows("versions") == [{"version": 1}]
+
+
+def test_scores_that_cannot_be_read_are_left_out(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run(jobs(1), tmp_path, Stand())
+    scored = '{"axis": "epoch", "comparisons": [], "recommended": null, "ratings": {}, "columns": [%s]}'
+    for text in ("[]", "torn", scored % '{"pictures": [{"name": "000001", "points": NaN}]}'):
+        (tmp_path / "scores.json").write_text(text)
+        assert bring(store, tmp_path) == 1
+        ended = capsys.readouterr()
+        assert ended.out == f"{tmp_path}: 1 pictures\n"
+        assert f"{tmp_path / 'scores.json'}: cannot be read (" in ended.err
+    assert store.rows("scores") == []
 
 
 @pytest.mark.parametrize(

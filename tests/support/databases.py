@@ -38,6 +38,7 @@ class Postgres:
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self._folder, self._binaries, self.port = folder, binaries, free_port()
+        self._up = False
         self._as = {}
         if os.geteuid() == 0:
             names = {user.pw_name for user in pwd.getpwall()}
@@ -55,11 +56,15 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        self._call("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+        if not self._up:
+            self._call("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+        self._up = True
 
     def stop(self) -> None:
         """At once, as in a crash; connections break."""
-        self._call("pg_ctl", "-w", "-m", "immediate", "stop")
+        if self._up:
+            self._call("pg_ctl", "-w", "-m", "immediate", "stop")
+        self._up = False
 
     def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(
@@ -138,6 +143,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "sqlite":
         return Store(Sqlite(tmp_path / "punks.db"))
     server: Postgres = request.getfixturevalue("postgres")
+    server.start()  # a test that failed may have left it stopped
     with server.connect() as connection:
         connection.execute("DROP SCHEMA IF EXISTS punks CASCADE")
     return Store(server)
