@@ -4,11 +4,13 @@ import dataclasses
 import json
 import logging
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bench.batch_folder import write_folder
 from punks.batch.manifest import NAME, entries
@@ -19,6 +21,7 @@ from punks.errors import RecipeError
 from punks.store import database
 from punks.store.database import connect, make_url, shown
 from punks.store.folder import StoredFolder, kept
+from punks.store.tables import VERSIONS
 from tests.support.batches import until
 from tests.support.databases import PASSWORD, QUOTED, Store
 from tests.support.stand import Stand, bring, jobs
@@ -197,9 +200,16 @@ def test_an_older_store_is_taken_forward_and_a_newer_one_is_refused(
 
 
 def test_programs_that_start_at_once_make_the_tables_once(store: Store):
-    with ThreadPoolExecutor(8) as pool:
-        for engine in pool.map(lambda _: connect(make_url(store.url)), range(8)):
-            engine.dispose()
+    def rest(*_: object, **__: object) -> None:
+        time.sleep(0.3)
+
+    event.listen(VERSIONS, "after_create", rest)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for engine in pool.map(lambda _: connect(make_url(store.url)), range(3)):
+                engine.dispose()
+    finally:
+        event.remove(VERSIONS, "after_create", rest)
     assert store.rows("versions") == [{"version": 1}]
 
 
