@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from punks import variants
+from punks import fast, variants
 from punks.errors import LoraError
 from punks.files import weights
 from punks.finish import Finish
@@ -73,7 +73,8 @@ def _trained(recipe: Recipe) -> Trained | None:
     """What painted it: the variant's own LoRA, or the first of those instead of it; None: the base alone."""
     if recipe.lora_scale:
         return variants.variant(recipe.variant)
-    return dataclasses.replace(recipe.loras[0], scale=1.0) if recipe.loras else None
+    trained = next((lora for lora in recipe.loras if not fast.known(lora.sha256)), None)
+    return trained and dataclasses.replace(trained, scale=1.0)
 
 
 def _own(recipe: Recipe) -> tuple[str | None, int | None]:

@@ -13,15 +13,21 @@ import pytest
 from sqlalchemy import event
 
 from bench.batch_folder import write_folder
+from punks import Finish, Recipe, fast
+from punks.batch.jobs import jobs_of
 from punks.batch.manifest import NAME, entries
 from punks.batch.picks import Pick, write_picks
 from punks.batch.run import finish_folder, run
 from punks.cli import main
 from punks.errors import RecipeError
+from punks.files import weights
+from punks.lora.store import kept as keep_lora
+from punks.recipe import Lora
 from punks.store import database
 from punks.store.database import connect, make_url, shown
 from punks.store.folder import StoredFolder, kept
 from punks.store.tables import VERSIONS
+from punks.variants import VARIANTS
 from tests.support.batches import until
 from tests.support.databases import PASSWORD, QUOTED, Store
 from tests.support.stand import Stand, bring, jobs
@@ -124,6 +130,23 @@ def test_a_row_has_all_that_the_manifest_has(store: Store, tmp_path: Path):
     assert training["parameters"]["max_token_length"] == 225
     (epoch,) = store.rows("epochs")
     assert (epoch["run"], epoch["epoch"], epoch["points"]) == ("demo", 10, None)
+
+
+def test_a_brought_lora_is_a_run_of_its_own(store: Store, tmp_path: Path, tiny_weights: Path):
+    variant = VARIANTS["tiny"]
+    lora = keep_lora(weights.lora_path(variant, 2), scale=0.7, say=str)
+    faster = Lora(name="fast", sha256=fast.ROWS[0].sha256)
+    how = [{"loras": (lora,)}, {"loras": (lora,), "lora_scale": 0.0}, {"loras": (faster, lora), "lora_scale": 0.0}]
+    how += [{"loras": (faster,), "lora_scale": 0.0}]
+    recipes = [Recipe(prompt="lady", variant="tiny", seed=1, **one) for one in how]
+    run(jobs_of(recipes, Finish(output_size=24)), tmp_path, Stand())
+    assert bring(store, tmp_path) == 0
+    brought = f"{lora.name}-{lora.sha256[:8]}"
+    found = sorted((row["name"], row["run"]) for row in store.rows("pictures"))
+    assert [name for _, name in found] == ["tiny", brought, brought, None]
+    by_name = {row["name"]: row for row in store.rows("runs")}
+    assert by_name[brought]["parameters"]["network_dim"] == 4
+    assert by_name[brought]["failed"] is None
 
 
 def test_what_is_finished_or_picked_anew_replaces_what_was(store: Store, tmp_path: Path):
