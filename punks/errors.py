@@ -42,6 +42,10 @@ class BatchError(PunkError):
     """A batch cannot start, or has to stop; what it made so far is kept."""
 
 
+class StoreError(PunkError):
+    """A database cannot be used: its address, its version, or the package that speaks to it."""
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -26,6 +26,7 @@ LAYERS = (
     ("generate",),
     ("batch",),
     ("report",),
+    ("store",),
     ("service", "page"),
     ("cli",),
     ("__init__", "__main__"),  # of the package

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from punks.batch.jobs import Job
@@ -119,7 +118,7 @@ class Folder:
                 (self.path / folder / f"{job.name}.png").unlink(missing_ok=True)
             return self._add({**entry, "error": outcome.error})
         entry |= self._files(job.name, punk)
-        entry["cells"] = _digest(own or punk.art)
+        entry["cells"] = (own or punk.art).digest
         if before is not None:
             for key in (key for key in _FACTS if "painting" in before[key]):
                 entry[key]["painting"] = before[key]["painting"]
@@ -177,11 +176,6 @@ def json_of(job: Job) -> dict[str, Any]:
     if job.recipe is None:
         raise ValueError(job.error)
     return json.loads(json.dumps(flat(job.recipe, job.finish)))
-
-
-def _digest(art: PixelArt) -> str:
-    """The same for the same cells as they were painted, and for no others."""
-    return hashlib.sha256(np.ascontiguousarray(art.cells).tobytes()).hexdigest()[:32]
 
 
 def _size(path: Path) -> int:

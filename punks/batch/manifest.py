@@ -23,15 +23,27 @@ def entries(folder: Path) -> Iterator[Entry]:
 
     Raises BatchError if there is no manifest.
     """
+    yield from entries_from(folder, 0)[0]
+
+
+def entries_from(folder: Path, start: int) -> tuple[Iterator[Entry], int]:
+    """The last line of each name from this byte on, as `entries` does, and the byte where the last whole line ends."""
     path = folder / NAME
+
+    def read() -> Iterator[Entry]:
+        try:
+            with path.open("rb") as file:
+                for _, at in sorted(where.values()):
+                    file.seek(at)
+                    yield json.loads(file.readline())
+        except OSError as error:
+            raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
+
     try:
-        where, _, _ = _index(path)
-        with path.open("rb") as file:
-            for _, at in sorted(where.values()):
-                file.seek(at)
-                yield json.loads(file.readline())
+        where, end, _ = _index(path, start)
     except OSError as error:
         raise BatchError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return read(), end
 
 
 def warnings(entry: Entry) -> str:
@@ -104,11 +116,12 @@ class Manifest:
         return BatchError(f"{self._path}: cannot be written ({error.strerror or error}); {AGAIN}")
 
 
-def _index(path: Path) -> tuple[dict[str, tuple[int, int]], int, list[bytes]]:
+def _index(path: Path, start: int = 0) -> tuple[dict[str, tuple[int, int]], int, list[bytes]]:
     """The job and the place of the last line of each name, where the last whole line ends, and the damaged lines."""
     where: dict[str, tuple[int, int]] = {}
-    at, damaged = 0, list[bytes]()
+    at, damaged = start, list[bytes]()
     with path.open("rb") as file:
+        file.seek(start)
         for line in file:
             if not line.endswith(b"\n"):  # a run was killed while it wrote
                 break

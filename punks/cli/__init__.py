@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "describe a LoRA file, its training, and whether it can be served",
     "train-command": "print the command that trains a variant",
     "compare": "paint the same pictures over epochs, or another setting, and score them",
+    "store": "bring results into a database, and export them from it",
     "serve": "serve over HTTP, as Replicate does",
 }
 _RENAMED = {"recipe": "train-command"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from punks import variants
 from punks.batch.jobs import Jobs, prompt_jobs, read_jobs
 from punks.batch.manifest import NAME
-from punks.cli.options import add_fields, given, output_path, present_variant
+from punks.cli.options import add_fields, add_store, given, output_path, present_variant, stored
 from punks.cli.progress import run_jobs
 from punks.cli.terminal import printable, say
 from punks.errors import BatchError, ImageError, RecipeError
@@ -71,6 +71,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help=f"one palette for all punks, of N colors ({_COLORS})",
     )
     parser.add_argument("--seed", type=int, metavar="X", help="seed of the first row (0); the others count up from it")
+    add_store(parser)
     add_fields(parser, [name for name in FIELDS if name not in ("prompt", "seed")])
     parser.set_defaults(run=run)
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.overwrite:
         require_same(args.output, jobs)
-    with closing(_place(args)) as place:
+    with stored(args, args.output), closing(_place(args)) as place:
         try:
             options = {"unique": args.unique, "shared_palette": args.shared_palette, "verify": args.verify}
             options |= {"repaint_rejected": args.repaint == "rejected"}

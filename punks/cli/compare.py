@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from punks.cli.options import add_fields, given, output_path, present_variant
+from punks.cli.options import add_fields, add_store, given, output_path, present_variant, stored
 from punks.cli.progress import run_jobs
 from punks.cli.terminal import say
 from punks.errors import BatchError
@@ -39,6 +39,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ratings", type=Path, metavar="FILE", help="add ratings that the page saved")
     parser.add_argument("--workers", type=int, metavar="N", help="number of painting processes")
     parser.add_argument("--json", action="store_true", help="print scores.json instead of a table")
+    add_store(parser)
     add_fields(parser, _OPTIONS)
     parser.set_defaults(run=run)
 
@@ -51,14 +52,15 @@ def run(args: argparse.Namespace) -> int:
     from punks.report.compare.result import require_own, result, scores_of, show
 
     require_own(args.output, grid)
-    try:
-        failed = _paint(args, grid)
-    except KeyboardInterrupt:
-        return 130
-    if args.ratings:
-        take_in(args.ratings, args.output)
-    found = result(args.output, grid)
-    written = show(args.output, found, args.output.resolve().name)
+    with stored(args, args.output):
+        try:
+            failed = _paint(args, grid)
+        except KeyboardInterrupt:
+            return 130
+        if args.ratings:
+            take_in(args.ratings, args.output)
+        found = result(args.output, grid)
+        written = show(args.output, found, args.output.resolve().name)
     if args.json:
         print(json.dumps(scores_of(found), indent=2, ensure_ascii=False))
         return 1 if failed else 0

@@ -2,15 +2,19 @@
 
 import argparse
 import difflib
+import logging
+import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 from punks import fast
-from punks.errors import ImageError, RecipeError
+from punks.errors import ImageError, RecipeError, StoreError
 from punks.fields import bounds, parse_value
 from punks.palette import Palette
 from punks.request import ALIASES, FIELDS
@@ -18,6 +22,7 @@ from punks.request import ALIASES, FIELDS
 PALETTE_FILES = (".hex", ".gpl", ".pal", ".txt", ".ase", ".act", ".gif", ".png", ".webp")
 # options of version 0.1 and what they are called today
 RENAMED = {"--palette-lock": "--shared-palette", "--lock-palette": "--shared-palette"}
+log = logging.getLogger(__name__)
 _IMAGE = "image_sha256"  # on the command line the file itself is given
 
 
@@ -110,6 +115,34 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
 
         found = with_loras(found, args.lora, say)
     return found
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Declares --store."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="also keep the results in a database: an SQLite file, sqlite:///FILE or "
+        "postgresql://USER:PASSWORD@HOST/NAME; by default PUNKS_STORE, which no other user of the machine sees",
+    )
+
+
+def store_url(args: argparse.Namespace) -> str | None:
+    """The address of the database, if one was given. Raises StoreError where the package for it is missing."""
+    url: str | None = args.store or os.environ.get("PUNKS_STORE")
+    if url and find_spec("sqlalchemy") is None:
+        raise StoreError("a store needs sqlalchemy; pip install 'punks[store]'")
+    return url
+
+
+def stored(args: argparse.Namespace, folder: Path) -> AbstractContextManager[None]:
+    """Within it what is made in the folder is kept in the database too, if one was given."""
+    if (url := store_url(args)) is None:
+        return nullcontext()
+    from punks.cli.terminal import printable
+    from punks.store.folder import kept
+
+    return kept(folder, url, lambda line: log.warning("%s", printable(line)))
 
 
 def palette_of(text: str) -> str:

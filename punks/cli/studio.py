@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from punks.cli.options import output_path
+from punks.cli.options import add_store, output_path, stored
 from punks.cli.terminal import say
 from punks.errors import PunkError
 
@@ -34,6 +34,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="folder for the punks, also one of a batch (punks-studio)",
     )
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port; by default a free one")
+    add_store(parser)
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.set_defaults(run=run)
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from punks.page.studio import Studio
     from punks.report.show import show_folder
 
-    with contextlib.closing(_listening(args.port)) as listening:
+    with contextlib.closing(_listening(args.port)) as listening, stored(args, args.folder):
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         studio = Studio(args.folder)
         server = _server(studio, listening.getsockname()[1])

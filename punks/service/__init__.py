@@ -15,10 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from punks import variants
-from punks.errors import ImageError, PunkError, RecipeError, WeightsError
+from punks.errors import ImageError, PunkError, RecipeError, StoreError, WeightsError
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.files.own_variants import load_variants
@@ -26,6 +26,9 @@ from punks.generate import Pipeline, Punk
 from punks.lora.store import kept, place
 from punks.recipe import Lora, Recipe
 from punks.request import divide, to_json
+
+if TYPE_CHECKING:
+    from punks.store.predictions import Predictions
 
 _COG_FOLDERS = Path("/tmp/coglet/predictions")  # noqa: S108 - where Cog puts answers over 6 MiB, and leaves them
 _COG_INLINE = 4_000_000  # bytes of files: base64 and recipes make less than 6 MiB of them
@@ -44,12 +47,24 @@ def own_variants() -> list[str]:
     return [row.name for row in variants.VARIANTS.values() if row.own]
 
 
+def _store() -> "Predictions | None":
+    """Where pictures are kept in a database as well, if `PUNKS_STORE` names one. Raises PunkError."""
+    if not (url := os.environ.get("PUNKS_STORE")):
+        return None
+    try:
+        from punks.store.predictions import Predictions
+    except ModuleNotFoundError as error:
+        raise StoreError(f"PUNKS_STORE needs {error.name}; pip install 'punks[store]'") from error
+    return Predictions(url)
+
+
 class Service:
-    """A pipeline that answers requests one after the other."""
+    """A pipeline that answers requests one after the other. Raises PunkError where PUNKS_STORE cannot be used."""
 
     def __init__(self) -> None:
         self._pipeline = Pipeline()
         self._painting = False
+        self._store = _store()
         self._folder = _Folder()
         self._brought: list[Path] = []  # LoRAs of the last request
         # Cog downloads into the same folder: it forgets the files of downloads that fail
@@ -117,7 +132,10 @@ class Service:
         facts["seconds"] = {
             stage: round(sum(punk.painting.seconds[stage] for punk in punks), 4) for stage in punks[0].painting.seconds
         }
-        return self._write(punks, suffix, wants_painting=wants_painting)
+        answer = self._write(punks, suffix, wants_painting=wants_painting)
+        if self._store:
+            self._store.add(punks, answer["images"], answer["pixels"])
+        return answer
 
     def _bring(self, path: Path, scale: float) -> Lora:
         """A downloaded LoRA, kept until the next request unless it was there before. Raises PunkError."""

@@ -1,6 +1,7 @@
 """What restoration and finishing give: the cells of a painting before it is finished, and pixel art."""
 
 import base64
+import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -144,6 +145,11 @@ class PixelArt:
     def hexes(self) -> list[str]:
         """The palette as `#rrggbb`."""
         return [hex_of((r, g, b)) for r, g, b in self.palette.tolist()]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same cells, and for no others."""
+        return hashlib.sha256(np.ascontiguousarray(self.cells).tobytes()).hexdigest()[:32]
 
     def enlarge(self, size: int) -> Image.Image:
         """Nearest neighbor with borders at round(i * size / grid), RGB or RGBA. `size` is the grid, or 24, to 4096."""

@@ -1,0 +1,1 @@
+"""Results kept in a database that one can query. The folder is the truth; the database catches up with it."""

@@ -1,0 +1,71 @@
+"""--store of batch, compare and studio, and PUNKS_STORE, as people use them."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.batch_folder import write_folder
+from punks.batch.jobs import prompt_jobs
+from punks.batch.picks import Pick, write_picks
+from punks.batch.run import run
+from punks.cli import main
+from punks.report.compare.grid import epochs_axis, make_grid
+from tests.support.batches import until
+from tests.support.databases import Sqlite, Store
+from tests.support.stand import Stand
+from tests.support.studios import start
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Store:
+    return Store(Sqlite(tmp_path / "punks.db"))
+
+
+def test_batch_and_compare_fill_a_store(file: Store, tmp_path: Path):
+    """What they would paint is there already."""
+    prompt, folder = "{lady|lad}, red hair", tmp_path / "night"
+    run(prompt_jobs(prompt, None, {"variant": "tiny"}), folder, Stand())
+    assert main(["batch", "--prompt", prompt, "--variant", "tiny", "-o", str(folder), "--store", file.url]) == 0
+    assert {Path(row["address"]) for row in file.rows("pictures")} == set((folder / "images").iterdir())
+    folder = tmp_path / "epochs"
+    run(make_grid(epochs_axis("tiny"), None, ["lady"], {"variant": "tiny"}).jobs(), folder, Stand(paintings=True))
+    epochs = ["compare", "lady", "--variant", "tiny", "-o", str(folder)]
+    assert main([*epochs, "--store", str(tmp_path / "punks.db")]) == 0
+    assert len(file.rows("pictures")) == 4
+    assert len(file.rows("scores")) == 2
+    assert [(row["run"], row["epoch"], row["pictures"]) for row in file.rows("epochs")] == [
+        ("tiny", 1, 1),
+        ("tiny", 2, 1),
+    ]
+    assert sum(row["recommended"] for row in file.rows("epochs")) == 1
+
+
+def test_the_studio_fills_a_store_while_it_runs(file: Store, tiny_weights: Path, tmp_path: Path):
+    folder = tmp_path / "studio"
+    write_folder(folder, 2, images=False)
+    process = start(folder, tiny_weights, "--store", file.url)
+    try:
+        until(lambda: (tmp_path / "punks.db").exists() and len(file.rows("pictures")) == 2)
+        write_picks(folder, {"000001": Pick(choice="keep", rating=10)})
+        until(lambda: [(row["choice"], row["rating"]) for row in file.rows("picks")] == [("keep", 10)])
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+
+
+def test_the_address_may_come_from_the_environment(
+    file: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_folder(tmp_path / "batch", 2, images=False)
+    with pytest.raises(SystemExit):
+        main(["store", "import", str(tmp_path / "batch")])
+    assert "name a database with --store, or in PUNKS_STORE" in capsys.readouterr().err
+    monkeypatch.setenv("PUNKS_STORE", file.url)
+    assert main(["store", "import", str(tmp_path / "batch")]) == 0
+    assert len(file.rows("pictures")) == 2
+    file.server.stop()
+    assert main(["store", "export", "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.endswith(
+        "punks.db: unable to open database file; run the same command again when it is back\n"
+    )
