@@ -42,6 +42,11 @@ class BatchError(PunkError):
     """A batch cannot start, or has to stop; what it made so far is kept."""
 
 
+def wrong(error: Exception) -> str:
+    """What is wrong with text that a parser refused, without Python's advice to programmers."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition("; use sys.")[0]
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
