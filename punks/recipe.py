@@ -172,8 +172,8 @@ class Recipe:
 
     def outputs(self, num_outputs: int) -> list["Recipe"]:
         """`num_outputs` recipes with seed, seed + 1, ...; where it varies, with vary_seed, vary_seed + 1, ..."""
-        if not 1 <= num_outputs <= 1000:
-            raise RecipeError("num_outputs", num_outputs, "use a whole number from 1 to 1000; punks batch paints more")
+        if not 1 <= num_outputs <= 10_000:
+            raise RecipeError("num_outputs", num_outputs, "use a whole number from 1 to 10000; punks batch paints more")
         if self.vary > 0 and self.vary_seed is not None:
             return [self.replace(vary_seed=seed_after(self.vary_seed, i)) for i in range(num_outputs)]
         return [self.replace(seed=seed_after(self.seed, i)) for i in range(num_outputs)]

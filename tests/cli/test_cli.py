@@ -137,7 +137,7 @@ def test_a_name_of_our_own_never_replaces_a_file():
         ([], "say what to paint"),
         (["lady", "red hair"], "unexpected argument 'red hair'; put quotes around a text with spaces"),
         (["lady", "-o", "~no-such-user/a"], "there is no home folder for '~no-such-user/a'; use a full path"),
-        (["lady", "--num-outputs", "9999999999"], "use a whole number from 1 to 1000; punks batch paints more"),
+        (["lady", "--num-outputs", "9999999999"], "use a whole number from 1 to 10000; punks batch paints more"),
         (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a whole number from 0 to 4294967295"),
         (["lady", "--seed", "one"], "argument --seed: 'one' is not allowed; use a whole number from 0 to 4294967295"),
         (["lady", "--guidance", "7,5"], "'7,5' is not allowed; write 7.5 with a decimal point"),
