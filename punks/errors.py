@@ -46,6 +46,11 @@ class StoreError(PunkError):
     """A database cannot be used: its address, its version, or the package that speaks to it."""
 
 
+def wrong(error: Exception) -> str:
+    """What is wrong with text that a parser refused, without Python's advice to programmers."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition("; use sys.")[0]
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -54,16 +54,17 @@ def parse_value(field: "dataclasses.Field[Any]", text: str) -> Any:
     allowed, word = kinds(field), text.strip()
     if bool in allowed and word.lower() in _TRUTH:
         return _TRUTH[word.lower()]
-    if int in allowed and re.fullmatch(r"[-+]?\d+(\.0*)?", word):
+    if int in allowed and re.fullmatch(r"[-+]?\d{1,99}(\.0*)?", word):
         return int(word.partition(".")[0])
     if float in allowed and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", word, re.IGNORECASE):
         return float(word)
     if not {bool, int, float} & set(allowed):
         return text
     way = bounds(field).allowed(whole=int in allowed)
-    if re.fullmatch(r"[-+]?\d+,\d+", word):
-        whole = f"write {word.replace(',', '')} without a separator"
-        way = whole if int in allowed else f"write {word.replace(',', '.')} with a decimal point"
+    if int in allowed and re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", word):
+        way = f"write {word.replace(',', '')} without a separator"
+    elif float in allowed and re.fullmatch(r"[-+]?\d+,\d+", word):
+        way = f"write {word.replace(',', '.')} with a decimal point"
     elif int in allowed and re.fullmatch(r"[-+]?[\d.,]+e\+?\d+", word, re.IGNORECASE):
         way = "a spreadsheet has rounded this number; format its column as text and enter it again"
     raise RecipeError(field.name, text, way)

@@ -178,8 +178,8 @@ class Recipe:
 
         `draw` draws the choices of the prompt, `{red|blue} hair`, for each as `punks batch` does; for variations once.
         """
-        if num_outputs < 1:
-            raise RecipeError("num_outputs", num_outputs, "use a whole number of 1 or more")
+        if not 1 <= num_outputs <= 10_000:
+            raise RecipeError("num_outputs", num_outputs, "use a whole number from 1 to 10000; punks batch paints more")
         prompts = [drawn(self.prompt, self.seed, i) if draw else self.prompt for i in range(num_outputs)]
         if self.vary > 0 and self.vary_seed is not None:
             return [

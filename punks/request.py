@@ -9,7 +9,7 @@ from typing import Any, cast
 import webcolors  # pyright: ignore[reportMissingTypeStubs]
 
 from punks import fast, variants
-from punks.errors import RecipeError, UnknownNameError
+from punks.errors import RecipeError, UnknownNameError, wrong
 from punks.fields import whole
 from punks.finish import BACKGROUNDS, Finish
 from punks.recipe import Lora, Recipe
@@ -122,7 +122,7 @@ def from_json(text: str) -> tuple[Recipe, Finish]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecipeError("recipe", text, f"it is not JSON ({error})") from error
+        raise RecipeError("recipe", text, f"it is not JSON ({wrong(error)})") from error
     if not isinstance(values, dict):
         raise RecipeError("recipe", values, "use a JSON object of fields")
     return divide(upgraded(cast("dict[str, Any]", values)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from punks.errors import RecipeError
+from punks.errors import RecipeError, wrong
 from punks.fields import check_text
 from punks.palette import background_color, difference, hex_codes
 from punks.prompts import SUBJECT
@@ -71,7 +71,7 @@ class Traits:
             try:
                 values = json.loads(value)
             except (ValueError, RecursionError) as error:
-                raise RecipeError("traits", value, f"it is not JSON ({error})") from error
+                raise RecipeError("traits", value, f"it is not JSON ({wrong(error)})") from error
         if not isinstance(values, dict):
             raise RecipeError("traits", value, _EXAMPLE)
         return cls.from_dict(values)  # pyright: ignore[reportUnknownArgumentType]

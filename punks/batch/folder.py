@@ -147,8 +147,10 @@ class Folder:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
                     content = file.read()
-            except (ImageError, OSError) as error:
+            except ImageError as error:
                 raise BatchError(f"{error}; {AGAIN}") from error
+            except OSError as error:
+                raise BatchError(f"{path}: cannot be written ({error.strerror or error}); {AGAIN}") from error
             entry["files"][kind] = f"{KINDS[kind]}/{name}.png"
             entry["sha256"][kind] = hashlib.sha256(content).hexdigest()
             entry["bytes"][kind] = len(content)

@@ -11,6 +11,7 @@ from typing import Any
 from punks.batch.tables import Row, rows_of
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.files.init_image import picture_hash
+from punks.files.pictures import local
 from punks.finish import Finish
 from punks.lora.store import with_loras
 from punks.prompts import Choices
@@ -73,7 +74,7 @@ class Jobs:
             given.setdefault("seed", seed_after(self.seed, number - 1))
             image = None
             if "image" in given:
-                image = self.folder / str(given.pop("image"))
+                image = self.folder / local(str(given.pop("image")))
                 given["image_sha256"] = _hash(image)
             if "lora" in given:
                 text = given.pop("lora")

@@ -7,22 +7,23 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from punks.errors import BatchError, PunkError, RecipeError
+from punks.errors import BatchError, PunkError, RecipeError, wrong
 from punks.fields import parse_value
 from punks.request import ALIASES, FIELDS
 
 Row = dict[str, Any]
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
+_NO_TEXT = "not a text table; save it as CSV UTF-8"
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
 def rows_of(path: Path) -> Iterator[Row | PunkError]:
     """The rows of a table, or what is wrong with one of them.
 
-    .csv, .tsv: separated by commas, semicolons or tabs; the first row has the names. .jsonl, .ndjson: a JSON object a
-    line. .json: an array of objects. .txt: a prompt a line. Raises RecipeError for another suffix, BatchError where
-    no row can be read.
+    .csv, .tsv: separated by commas, semicolons, tabs or bars; the first row has the names. .jsonl, .ndjson: a JSON
+    object a line. .json: an array of objects. .txt: a prompt a line; # begins a comment. Raises RecipeError for another
+    suffix, BatchError where no row can be read.
     """
     readers: dict[str, Callable[[Path], Iterator[Row | PunkError]]] = {
         ".csv": _csv,
@@ -32,7 +33,14 @@ def rows_of(path: Path) -> Iterator[Row | PunkError]:
     }
     if path.suffix.lower() not in SUFFIXES:
         raise RecipeError("JOBS", str(path), f"use a {', '.join(SUFFIXES)} file, or a prompt as --prompt")
-    return readers.get(path.suffix.lower(), _lines)(path)
+    return _read(path, readers.get(path.suffix.lower(), _lines))
+
+
+def _read(path: Path, reader: Callable[[Path], Iterator[Row | PunkError]]) -> Iterator[Row | PunkError]:
+    try:
+        yield from reader(path)
+    except UnicodeDecodeError as error:  # in UTF-16
+        raise BatchError(f"{path}: {_NO_TEXT}") from error
 
 
 def named(name: str) -> str:
@@ -96,7 +104,7 @@ def _value(name: str, text: str) -> Any:
 
 def _prompts(path: Path) -> Iterator[Row | PunkError]:
     with _opened(path) as file:
-        yield from (_row(["prompt"], [line.strip()]) for line in file if line.strip())
+        yield from (_row(["prompt"], [line.strip()]) for line in file if line.strip() and line[0] != "#")
 
 
 def _lines(path: Path) -> Iterator[Row | PunkError]:
@@ -113,7 +121,7 @@ def _array(path: Path) -> Iterator[Row | PunkError]:
         except BatchError:
             raise
         except (ValueError, RecursionError) as error:
-            raise BatchError(f"{path}: not valid JSON ({error})") from error
+            raise BatchError(f"{path}: not valid JSON ({wrong(error)})") from error
     if not isinstance(values, list):
         raise BatchError(f"{path}: use a JSON array of objects")
     for value in cast("list[Any]", values):
@@ -126,7 +134,7 @@ def _object(text: str) -> Row | PunkError:
     except BatchError as error:
         return error
     except (ValueError, RecursionError) as error:
-        return RecipeError("row", text, f"it is not JSON ({error})")
+        return RecipeError("row", text, f"it is not JSON ({wrong(error)})")
 
 
 def _checked(value: Any) -> Row | PunkError:
@@ -146,8 +154,11 @@ def _opened(path: Path) -> IO[str]:
     """The text of a file; bytes that are not UTF-8 become lone surrogates, which spoil their own row only."""
     try:
         with path.open("rb") as raw:
-            start = raw.read(3)
-        encoding = next((name for bom, name in _BOMS.items() if start.startswith(bom)), "utf-8")
+            start = raw.read(64)
+            encoding = next((name for bom, name in _BOMS.items() if start.startswith(bom)), "utf-8")
+            # a spreadsheet's own file, UTF-32, UTF-16 without a mark
+            if start[2:4] == b"\0\0" or (encoding != "utf-16" and b"\0" in start):
+                raise BatchError(f"{path}: {_NO_TEXT}")
         errors = "strict" if encoding == "utf-16" else "surrogateescape"
         return path.open(encoding=encoding, errors=errors, newline="")
     except OSError as error:

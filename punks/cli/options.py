@@ -48,6 +48,8 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Ends the program, with the option that an unknown one may stand for."""
         option = unknown[0].partition("=")[0]
+        if not option.startswith("-"):
+            self.error(f"unexpected argument {unknown[0]!r}; put quotes around a text with spaces")
         if option in RENAMED:
             self.error(f"{option} is called {RENAMED[option]} now")
         known = re.findall(r"--[\w-]+", self.format_help())
@@ -147,11 +149,12 @@ def stored(args: argparse.Namespace, folder: Path) -> AbstractContextManager[Non
 
 def palette_of(text: str) -> str:
     """A palette as a finish takes it, of that text or of a palette file. Raises ImageError, RecipeError."""
-    if Path(text).suffix.lower() not in PALETTE_FILES:
+    if not re.search(r"[./]", text):  # no color has either
         return text
     from punks.files.palettes import read_palette
+    from punks.files.pictures import local
 
-    return str(Palette.parse(read_palette(Path(text).expanduser())))
+    return str(Palette.parse(read_palette(local(text))))
 
 
 def require_writable(folder: Path) -> None:
@@ -176,7 +179,10 @@ def output_path(text: str) -> Path:
     """The value of --output: a file or a folder. `-` would be a file of that name."""
     if text == "-":
         raise argparse.ArgumentTypeError("pictures are not written to stdout; name a file or a folder")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"there is no home folder for {text!r}; use a full path") from error
 
 
 def present_variant() -> str:

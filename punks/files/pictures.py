@@ -83,7 +83,7 @@ def decode(image: Image.Image, frame: int | None = None) -> None:
     """Decode the pixels of one frame. Raises ImageError and FAULTS."""
     animated = image.format in ("PNG", "GIF", "WEBP") and getattr(image, "is_animated", False)
     if frame is None and animated and image.tell() == 0:
-        raise ImageError("animated; choose one frame, counted from 0")
+        raise ImageError("animated; save one frame as its own picture, or use punks snap --frame N")
     if frame:
         try:
             image.seek(frame)
@@ -147,7 +147,8 @@ def find_pictures(paths: Iterable[str]) -> list[Path]:
 def local(path: str | Path) -> Path:
     """A path with `~` expanded. Raises ImageError for a web address."""
     if re.match(r"(?i)(https?|ftp|s3|gs|file|data):", str(path)):
-        raise ImageError(f"{str(path)[:80]}: not a file but an address; download it first, then give the file")
+        shown = re.sub(":/(?!/)", "://", str(path)[:80])  # a Path has one slash
+        raise ImageError(f"{shown}: not a file but an address; download it first, then give the file")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -148,7 +148,7 @@ def read_header(path: Path) -> LoraFile:
         raise LoraError(f"{path} is not a regular file; save it as one")
     config = path.with_name("adapter_config.json")
     try:
-        with safe_open(path, framework="np"), path.open("rb") as raw:  # safe_open checks every offset and the length
+        with path.open("rb") as raw, safe_open(path, framework="np"):  # which checks every offset and the length
             length = int.from_bytes(raw.read(8), "little")
             header: dict[str, Any] = json.loads(raw.read(length))
         beside = path.name == "adapter_model.safetensors" and config.is_file()

@@ -151,7 +151,7 @@ def _without_alpha(file: LoraFile, lacking: int) -> list[str]:
 def _of_variant(row: Variant, known: Mapping[str, Value], claim: tuple[Variant, int] | None) -> list[str]:
     """What speaks against serving the file as an epoch of that variant."""
     if row.failed:
-        return [f"{row.name} is a failed run: {row.verdict}"]
+        return [f"the owner calls {row.name} a {row.verdict}"]
     own = claim is not None or known.get("output_name") == row.lora
     epoch = known.get("epoch", claim[1] if claim else None)
     if own and epoch not in (None, row.epoch) and (not claim or epoch == claim[1]):

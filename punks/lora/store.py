@@ -48,7 +48,7 @@ def resolve(given: str, say: Say) -> Lora:
     """
     source, scale = given.strip(), 1.0
     match = _SCALED.fullmatch(source)
-    if match and not Path(source).expanduser().is_file() and "/" not in match[2]:
+    if match and not weights.expanded(source, "lora").is_file() and "/" not in match[2]:
         source, scale = match[1], float(match[2])
     root = weights.folder()
     with writing(root, say):
@@ -65,7 +65,7 @@ def resolve(given: str, say: Say) -> Lora:
 def kept(path: Path, *, scale: float = 1.0, name: str = "", source: str = "", say: Say, locked: bool = False) -> Lora:
     """A file as a LoRA of that scale; a copy of it stays in the weights folder, by its hash. Raises RecipeError."""
     if not path.is_file() or (path.suffix.lower() != ".safetensors" and not source):
-        raise RecipeError("lora", str(path), f"no such LoRA file; {_WAY}")
+        raise RecipeError("lora", str(path), _WAY if path.is_file() else f"no such file; {_WAY}")
     lora = Lora(name=name or path.stem, sha256=sha256(path), scale=scale, source=source or path.name)
     target = place(lora)
     if not target.is_file():

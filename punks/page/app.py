@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from punks.errors import ImageError, LoraError, PunkError, RecipeError
+from punks.errors import ImageError, LoraError, PunkError, RecipeError, wrong
 from punks.page.choices import choices
 from punks.page.guard import Guard
 from punks.page.studio import LORA, Studio
@@ -155,7 +155,7 @@ async def _body(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(content.getvalue())
     except (ValueError, RecursionError) as error:
-        raise RecipeError("body", "", f"it is not JSON ({error})") from error
+        raise RecipeError("body", "", f"it is not JSON ({wrong(error)})") from error
     if not isinstance(body, dict):
         raise RecipeError("body", body, "use a JSON object")
     return cast("dict[str, Any]", body)

@@ -50,7 +50,7 @@ class Model:
         return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
     def place(self, device: torch.device) -> None:
-        """Moves all weights; tensors that share memory share it there, too."""
+        """Moves all weights; tensors that share memory share it there, too. On a CPU it fixes how torch sums."""
         placed: list[tuple[Tensor, Tensor]] = []
         whole = there = torch.empty(0)
         for tensor in sorted(self._tensors(), key=lambda one: (one.data_ptr(), -one.nbytes)):
@@ -60,6 +60,11 @@ class Model:
             placed.append((tensor, there.as_strided(tensor.size(), tensor.stride(), offset)))
         for tensor, moved in placed:
             tensor.data = moved
+        for layer in (*self.unet.modules(), *self.vae.modules()) if device.type == "cpu" else ():
+            # torch computes 1x1 convolutions with another library on one thread, whose sums round differently
+            # (use_mkldnn in ATen/native/Convolution.cpp), but not those with a dilation, which means nothing to them
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+                layer.dilation = (2, 2)
 
     def _tensors(self) -> list[Tensor]:
         models = [part for part in vars(self).values() if isinstance(part, nn.Module)]

@@ -31,6 +31,10 @@ class WarmBases:
 
     def __init__(self) -> None:
         self._device = choose_device()
+        if self._device.type == "cpu":
+            # torch shares a tensor out among threads and rounds the end of a share otherwise than the rest, unless it
+            # is a whole number of vectors: a power of two divides evenly, and a punk is the same on any machine
+            torch.set_num_threads(1 << (torch.get_num_threads().bit_length() - 1))
         self._painters: OrderedDict[str, Painter] = OrderedDict()
 
     def painter(self, variant: Variant) -> Painter:

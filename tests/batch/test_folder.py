@@ -1,6 +1,8 @@
 """Punks of a folder are finished anew where only their finish changes: nothing is painted, and nothing else changes."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from punks.batch.folder import UNLOCKED
 from punks.batch.jobs import Job, jobs_of, read_jobs
 from punks.batch.manifest import NAME, entries
 from punks.batch.run import finish_folder, run
-from punks.errors import RecipeError
+from punks.errors import BatchError, RecipeError
 from punks.finish import Finish
 from punks.recipe import Recipe
 from tests.support.batches import facts, pictures
@@ -53,6 +55,18 @@ def test_an_edited_column_of_the_finish_finishes_its_row_and_paints_nothing(tmp_
     run(jobs, tmp_path / "anew", Drawn(paintings=paintings))
     assert _finished(folder) == _finished(tmp_path / "anew")
     assert recipe_in(folder / "images/000002.png") == (jobs[1].recipe, jobs[1].finish)
+
+
+def test_a_picture_that_the_disk_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(_number: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    jobs, way = _jobs(tmp_path / "a.csv", ROWS), "; run the same command again to go on"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(BatchError, match=rf"00000\d\.png: cannot be written \(Disk quota exceeded\){way}"):
+            run(jobs, tmp_path / "out", Drawn())
+    assert run(jobs, tmp_path / "out", Drawn()).done == 3
 
 
 def test_what_decides_the_painting_is_painted(tmp_path: Path):

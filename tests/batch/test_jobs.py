@@ -56,7 +56,9 @@ def test_jsonl_says_the_same_as_csv(tmp_path: Path):
         ("a.txt.csv", "prompt\tnegative_prompt\tsteps\nlady, red hair\tblurry\t9\n".encode("utf-16")),  # Unicode text
         ("a.tsv", b"prompt\tnegative_prompt\tsteps\nlady, red hair\tblurry\t9\n"),
         ("a.csv", b'\n,,\nprompt,negative_prompt,steps,\n"lady, red hair",blurry,9.0,\n,,,\n'),
+        ("a.csv", b"prompt|negative_prompt|steps\nlady, red hair|blurry|9\n"),
         ("a.json", b'[{"prompt": "lady, red hair", "Negative Prompt": "blurry", "steps": 9.0}]'),
+        ("a.json", '[{"prompt": "lady, red hair", "Negative Prompt": "blurry", "steps": 9}]'.encode("utf-16")),
     ],
 )
 def test_tables_are_read_as_programs_write_them(tmp_path: Path, name: str, content: bytes):
@@ -69,7 +71,7 @@ def test_tables_are_read_as_programs_write_them(tmp_path: Path, name: str, conte
 
 
 def test_a_text_file_has_a_prompt_a_line(tmp_path: Path):
-    jobs = read_jobs(written(tmp_path / "a.txt", "lady, red hair\n\n  lad\n"), {"variant": "tiny"})
+    jobs = read_jobs(written(tmp_path / "a.txt", "lady, red hair\n\n# a note\n  lad\n"), {"variant": "tiny"})
     assert [job.recipe.prompt for job in jobs if job.recipe] == ["lady, red hair", "lad"]
 
 
@@ -133,6 +135,34 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, name: str, t
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"PK\x03\x04\x14\0\6\0"),  # a spreadsheet that was only renamed
+        ("a.csv", "prompt\nlady\n".encode("utf-32")),
+        ("a.csv", "prompt\nlady\n".encode("utf-16-be")),  # without a byte order mark
+        ("a.csv", "prompt\nlady\n".encode("utf-16")[:-1]),
+        ("a.txt", "lady \ud800".encode("utf-16", "surrogatepass")),
+        ("a.json", '["lady"]'.encode("utf-32")),
+    ],
+)
+def test_a_file_that_is_no_text_says_how_to_save_it(tmp_path: Path, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BatchError, match="not a text table; save it as CSV UTF-8"):
+        list(read_jobs(tmp_path / name, {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[" * 20_000, "not valid JSON (nested too deeply)"), (f"[{'9' * 5000}]", "not valid JSON (Exceeds the limit")],
+)
+def test_json_that_python_refuses_is_told_in_plain_words(tmp_path: Path, text: str, words: str):
+    with pytest.raises(BatchError) as error:
+        read_jobs(written(tmp_path / "a.json", text), {})
+    assert words in str(error.value)
+    assert "sys." not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("row", "words"),
     [
         ('"num_inference_steps": "12"', "num_inference_steps: '12'"),
@@ -164,6 +194,23 @@ def test_csv_rows_that_are_wrong(tmp_path: Path):
     assert "template: 'maybe'" in errors[1]
     assert errors[2] == "row: not UTF-8; save the table as CSV UTF-8"
     assert errors[3] == ""
+
+
+def test_numbers_as_spreadsheets_write_them(tmp_path: Path):
+    wrong = {
+        "seed": {
+            "1.23457E+09": "a spreadsheet has rounded this number",
+            "1,234": "write 1234 without a separator",
+            "1,5": "use a whole number from 0",
+            "9" * 5000: "use a whole number from 0",
+        },
+        "guidance_scale": {"7,5": "write 7.5 with a decimal point"},
+        "image": {"https://example.com/a.png": "not a file but an address", "~/absent.png": "~/absent.png"},
+    }
+    for name, cells in wrong.items():
+        path = written(tmp_path / "a.csv", "\n".join([f"prompt;{name}", *(f"lady;{cell}" for cell in cells)]))
+        for job, words in zip(read_jobs(path, {"variant": "tiny"}), cells.values(), strict=True):
+            assert words.replace("~", str(Path.home())) in job.error
 
 
 def test_a_quote_left_open_is_named_with_its_row_wherever_it_is(tmp_path: Path):

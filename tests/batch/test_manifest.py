@@ -1,6 +1,8 @@
 """The manifest of a folder: the last line of a name counts, and what cannot be read costs its own punk only."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,23 @@ def test_a_damaged_line_is_set_aside_and_the_others_count(tmp_path: Path, line: 
     assert "1 damaged lines are now in" in caplog.text
     assert (tmp_path / DAMAGED).read_text() == f"{line}\n"
     assert list(entries(tmp_path)) == [done(1), done(3)]
+
+
+def test_after_a_line_that_the_disk_refused_nothing_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(_number: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    manifest = Manifest(tmp_path)
+    manifest.append(done(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(BatchError, match=r"cannot be written \(Disk quota exceeded\); run the same command again"):
+            manifest.append(done(2))
+    with pytest.raises(BatchError, match="Disk quota exceeded"):
+        manifest.append(done(3))
+    manifest.close()
+    assert list(entries(tmp_path)) == [done(1)]
+    assert (tmp_path / NAME).read_bytes().count(b"\n") == 1
 
 
 def test_a_folder_without_a_manifest_is_named(tmp_path: Path):

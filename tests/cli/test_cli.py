@@ -135,6 +135,9 @@ def test_a_name_of_our_own_never_replaces_a_file():
     ("args", "said"),
     [
         ([], "say what to paint"),
+        (["lady", "red hair"], "unexpected argument 'red hair'; put quotes around a text with spaces"),
+        (["lady", "-o", "~no-such-user/a"], "there is no home folder for '~no-such-user/a'; use a full path"),
+        (["lady", "--num-outputs", "9999999999"], "use a whole number from 1 to 10000; punks batch paints more"),
         (["lady", "--seed", "-1"], "seed: -1 is not allowed; use a whole number from 0 to 4294967295"),
         (["lady", "--seed", "one"], "argument --seed: 'one' is not allowed; use a whole number from 0 to 4294967295"),
         (["lady", "--guidance", "7,5"], "'7,5' is not allowed; write 7.5 with a decimal point"),
@@ -173,6 +176,9 @@ def test_a_wrong_call_exits_with_2_and_says_why(args: list[str], said: str, caps
         (["--recipe", "absent.png"], "absent.png: cannot be read: No such file or directory\n"),
         (["--recipe", "absent.json"], "absent.json: cannot be read"),
         (["lady", "--palette", "absent.hex"], "absent.hex: cannot be read"),
+        (["lady", "--palette", "a.json"], "a.json: .json is not a palette format; use .act, .ase, .gif"),
+        (["lady", "--palette", "~no-such-user/a.gpl"], "~no-such-user/a.gpl: "),
+        (["lady", "--lora", "~no-such-user/a.safetensors:1"], "there is no home folder for '~no-such-user/a."),
     ],
 )
 def test_a_failure_exits_with_1_and_says_the_way_out(args: list[str], said: str, capsys: pytest.CaptureFixture[str]):

@@ -95,7 +95,7 @@ def test_animations_are_refused_unless_a_frame_is_chosen(tmp_path: Path, suffix:
     picture().quantize(8).convert("RGB").save(
         path, save_all=True, append_images=[second.quantize(8).convert("RGB")], lossless=True
     )
-    with pytest.raises(ImageError, match="animated; choose one frame, counted from 0"):
+    with pytest.raises(ImageError, match="animated; save one frame as its own picture, or use punks snap --frame N"):
         open_picture(path)
     assert open_picture(path, frame=0).tobytes() == picture().quantize(8).convert("RGB").tobytes()
     assert open_picture(path, frame=1).convert("RGB").tobytes() == second.quantize(8).convert("RGB").tobytes()

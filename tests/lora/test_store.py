@@ -105,17 +105,17 @@ def test_a_column_of_a_table_names_loras(own: Path, tmp_path: Path):
     assert none.recipe
     assert [lora.scale for lora in two.recipe.loras] == [0.5, 0.25]
     assert none.recipe.loras == ()
-    assert bad.error.startswith("lora: 'absent.safetensors' is not allowed; no such LoRA file; use a .safetensors file")
+    assert bad.error.startswith("lora: 'absent.safetensors' is not allowed; no such file; use a .safetensors file")
 
 
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ("absent.safetensors", RecipeError, "lora: 'absent.safetensors' is not allowed; no such LoRA file"),
+        ("absent.safetensors", RecipeError, "lora: 'absent.safetensors' is not allowed; no such file"),
         ("ftp://example.com/a.safetensors", WeightsError, "must begin with http:// or https://"),
         ("hf:nobody", RecipeError, "lora: 'hf:nobody' is not allowed; use a .safetensors file, its https:// address"),
         ("{own}:3", RecipeError, "loras.scale: 3.0 is not allowed; use a number from 0 to 2"),
-        ("{text}", RecipeError, "no such LoRA file; use a .safetensors file"),
+        ("{text}", RecipeError, "is not allowed; use a .safetensors file"),
     ],
 )
 def test_other_sources_are_refused(given: str, error: type[Exception], words: str, own: Path, tmp_path: Path):

@@ -34,6 +34,19 @@ def test_bases_are_loaded_once():
     assert painter(bases, "tiny") is painter(bases, "tiny")
 
 
+def test_a_punk_is_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("PUNKS_WEIGHTS")
+    asked = recipe(variant="demo", num_inference_steps=2, guidance_scale=7.5)
+    threads, paintings = torch.get_num_threads(), set[bytes]()
+    try:
+        for count in (1, 2, 3, 4):
+            torch.set_num_threads(count)
+            paintings.update(painted(WarmBases(), asked))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(paintings) == 1
+
+
 def test_a_budget_keeps_the_bases_used_last(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PUNKS_VRAM_GB", "0.001")
     bases = WarmBases()

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from punks.batch.collection.draw import FIELDS, Collection, Rule, TraitType
-from punks.errors import BatchError, RecipeError
+from punks.errors import BatchError, RecipeError, wrong
 from punks.recipe import MAX_SEED
 from punks.traits import SUBJECTS
 
@@ -46,7 +46,7 @@ def read_collection(path: Path, count: int | None = None, seed: int | None = Non
     except UnicodeDecodeError as error:
         raise BatchError(f"{path}: not valid UTF-8 ({error})") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are numbers of 5,000 digits
-        raise BatchError(f"{path}: not valid TOML ({error})") from error
+        raise BatchError(f"{path}: not valid TOML ({wrong(error)})") from error
     given = {"count": count, "seed": seed}
     return parse_collection(values | {key: value for key, value in given.items() if value is not None})
 

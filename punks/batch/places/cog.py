@@ -7,6 +7,7 @@ import io
 import json
 import math
 import mimetypes
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,12 +81,17 @@ class Cog:
         if answer.get("status") != "succeeded":
             error = str(answer.get("error") or answer.get("status"))
             if error.startswith("Prediction failed"):
-                raise JobError(error.removeprefix("Prediction failed: ").removeprefix("Prediction failed: "))
+                raise JobError(plain(error))
             raise LaterError(error, blame=True)
         return outcome(job, answer, self._file)
 
     def _file(self, url: str) -> bytes:
         return checked(self._http, "GET", url).content
+
+
+def plain(error: str) -> str:
+    """What predict.py said, without what Cog puts before it."""
+    return re.sub(r"^(Prediction failed: )*([A-Z]\w*Error: )?", "", error)
 
 
 def key(job: Job) -> str:

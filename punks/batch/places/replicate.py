@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from punks.batch.jobs import Job
-from punks.batch.places.cog import inputs, json_of, key, outcome
+from punks.batch.places.cog import inputs, json_of, key, outcome, plain
 from punks.batch.places.servers import JobError, LaterError, Servers, checked
 from punks.batch.places.worker import Outcome
 from punks.errors import BatchError, RecipeError
@@ -98,7 +98,7 @@ class Replicate:
         if prediction["status"] != "succeeded":
             error = str(prediction.get("error") or prediction["status"])
             if prediction["status"] == "failed" and "retry" not in error.lower():
-                raise JobError(error)
+                raise JobError(plain(error))
             raise LaterError(error, blame=True)
 
         def file(url: str) -> bytes:

@@ -125,7 +125,7 @@ class Servers:
             except LaterError as error:
                 task.tries += error.blame
                 if task.tries == TRIES:
-                    self._done.put(Outcome(job=task.job, error=f"{error}, {TRIES} times"))
+                    self._done.put(Outcome(job=task.job, error=f"given up after {TRIES} tries: {error}"))
                 else:
                     self._todo.put(task)  # whoever is free takes it
                 if time.monotonic() - good > PATIENCE:

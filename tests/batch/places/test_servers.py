@@ -1,6 +1,7 @@
 """Batches painted by real Cog servers: two at once, one that dies, one behind a bad line, one that speaks Replicate."""
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -94,8 +95,8 @@ def test_a_server_that_spoils_answers_by_turns(service: Cog, jobs: list[Job], fo
         first = list(proxy.asked)
         again = painted([*jobs, *more[1:]], folders / "faults", url)
     assert tally.done == COUNT
-    assert tally.failed[COUNT + 1] == "an error of the server (HTTP 500), 5 times"
-    assert "tokens' is not allowed; at most 225 tokens fit" in tally.failed[COUNT + 2]
+    assert tally.failed[COUNT + 1] == "given up after 5 tries: an error of the server (HTTP 500)"
+    assert re.fullmatch(r"prompt: '\d+ tokens' is not allowed; at most 225 tokens fit; .*", tally.failed[COUNT + 2])
     assert len(tally.failed) == 2
     # asked again as often as it was spoiled, and under the same id; the refused row once
     assert len(first) == COUNT + len(faults) - 1 + 5 + 1
