@@ -95,12 +95,12 @@ def chunks(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return torch.cat([first, middle, last], 2).int()
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: list[list[str]]) -> Tokens:
+def tokenize(tokenizer: CLIPTokenizer, captions: list[list[str]], device: torch.device) -> Tokens:
     """Captions of N portraits, the last of each long."""
     flat = [text for one in captions for text in one[:-1]]
     rows = tokenizer(flat, padding="max_length", max_length=77, truncation=True, verbose=False).input_ids
     short = torch.tensor(rows, dtype=torch.int32).view(len(captions), -1, 77)
-    return Tokens(short=short, long=chunks(tokenizer, [one[-1] for one in captions]))
+    return Tokens(short=short.to(device), long=chunks(tokenizer, [one[-1] for one in captions]).to(device))
 
 
 @torch.no_grad()
@@ -131,14 +131,10 @@ def build(
     sharp = portraits[: settings.crisp]
     latents = {"soft": encode(vae, portraits, "soft", settings.seed, device)}
     latents["punk"] = latents["mosaic"] = encode(vae, sharp, "punk", settings.seed, device)
-    tokens = {kind: tokenize(tokenizer, [p.captions[kind] for p in portraits[: len(latents[kind])]]) for kind in KINDS}
-    nothing = tokenize(tokenizer, [["", NEGATIVE, ""], ["", NEGATIVE, NEGATIVE]])
+    captions = {kind: [one.captions[kind] for one in portraits[: len(latents[kind])]] for kind in KINDS}
+    nothing = tokenize(tokenizer, [["", NEGATIVE, ""], ["", NEGATIVE, NEGATIVE]], device)
     return Dataset(
         latents=latents,
-        tokens={kind: _to(one, device) for kind, one in tokens.items()},
-        nothing=_to(Tokens(short=nothing.short[:1].transpose(0, 1), long=nothing.long), device),
+        tokens={kind: tokenize(tokenizer, texts, device) for kind, texts in captions.items()},
+        nothing=Tokens(short=nothing.short[:1].transpose(0, 1), long=nothing.long),
     )
-
-
-def _to(tokens: Tokens, device: torch.device) -> Tokens:
-    return Tokens(short=tokens.short.to(device), long=tokens.long.to(device))

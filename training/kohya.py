@@ -13,7 +13,7 @@ from training.settings import Settings
 
 
 class LowRank(nn.Module):
-    """W -> W + (alpha / rank) * up @ down, written into a Linear or a 1x1 Conv2d in place.
+    """W -> W + (alpha / rank) * up @ down, written into a Linear or a Conv2d in place.
 
     The chain rule from W's gradient to the factors is done by hand: the U-Net's graph stays the base's, so what was
     compiled for the base serves the LoRA, and a step costs no more than one without it.
@@ -59,12 +59,18 @@ def attach(unet: nn.Module, text_encoder: nn.Module, settings: Settings) -> dict
 
 def write(path: Path, modules: dict[str, LowRank], settings: Settings, epoch: int) -> None:
     """One epoch's file in fp16, with the header that kohya writes."""
-    tensors: dict[str, Tensor] = {}
-    for name, low in modules.items():
-        tensors[f"{name}.lora_down.weight"] = low.down.detach().half().cpu().contiguous()
-        tensors[f"{name}.lora_up.weight"] = low.up.detach().half().cpu().contiguous()
-        tensors[f"{name}.alpha"] = torch.tensor(float(settings.alpha), dtype=torch.float16)
+    tensors = factors(modules)
     save_file(tensors, path, header(settings, epoch, tensors, path.stem))
+
+
+def factors(modules: dict[str, LowRank]) -> dict[str, Tensor]:
+    """The tensors of a file, fp16."""
+    found: dict[str, Tensor] = {}
+    for name, low in modules.items():
+        found[f"{name}.lora_down.weight"] = low.down.detach().half().cpu().contiguous()
+        found[f"{name}.lora_up.weight"] = low.up.detach().half().cpu().contiguous()
+        found[f"{name}.alpha"] = torch.tensor(low.scale * len(low.down), dtype=torch.float16)
+    return found
 
 
 def header(settings: Settings, epoch: int, tensors: dict[str, Tensor], name: str) -> dict[str, str]:

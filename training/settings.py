@@ -16,7 +16,7 @@ class Leg:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Sizes, seeds and lengths of the three stages: VAE, base (text encoder and U-Net), LoRA."""
+    """Sizes, seeds and lengths of the stages: VAE, base (text encoder and U-Net), LoRA, acceleration LoRA."""
 
     seed: int = 24
     portraits: int = 48_000
@@ -54,6 +54,18 @@ class Settings:
     lora_ema: float = 0.98
     kept_epochs: tuple[int, ...] = (1, 4, 7, 10)
 
+    # the acceleration LoRA: a student of few steps learns from the guided model
+    student_steps: int = 2
+    student: Leg = Leg(steps=96, cosine=144, batch=128, rate=2e-3)
+    student_rank: int = 16
+    student_ema: float = 0.98
+    student_portraits: int = 12_000  # whose captions it reads
+    teacher_steps: int = 8
+    teacher_guidance: float = 2.5
+    fresh: int = 256  # examples that the teacher paints before every so many steps
+    fresh_every: int = 6
+    kept: int = 4096  # the newest examples
+
     checkpoint_seconds: float = 60.0
 
 
@@ -76,5 +88,12 @@ TINY = Settings(
     lora_epochs=2,
     warmup=1,
     kept_epochs=(1, 2),
+    student=Leg(steps=6, batch=2, rate=1e-3),
+    student_rank=4,
+    student_portraits=4,
+    teacher_steps=4,
+    fresh=2,
+    fresh_every=2,
+    kept=4,
     checkpoint_seconds=0.0,
 )
