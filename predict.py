@@ -66,7 +66,7 @@ class Predictor(BasePredictor):
         ),
         fast: str = Input(
             default="off",
-            choices=["off", "on", "hyper", "lcm", "lightning"],
+            choices=["off", "on", "hyper", "lcm", "lightning", "distilled"],
             description="Paint in few steps, with an acceleration LoRA of the base.",
         ),
         seed: Optional[int] = Input(

@@ -110,6 +110,16 @@ ROWS: list[Acceleration] = [
         repo="ByteDance/SDXL-Lightning",
         revision="c9a24f48e1c025556787b0c58dd67a091ece2e44",
     ),
+    Acceleration(
+        name="distilled",  # by training/distill.py; it comes with the demo
+        base="demo",
+        lora="punks_demo_2step",
+        sha256="aea17a120ed151ecb01a881e13d8dfabb78b2cd83361c2713a9d51f298ab2cf5",
+        scheduler="default",
+        num_inference_steps=2,
+        guidance_scale=1.0,
+        most_guidance=1.5,
+    ),
 ]
 
 # what users choose from

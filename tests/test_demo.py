@@ -5,7 +5,9 @@ import pytest
 
 from bench.demo import spread
 from punks import Punk, Recipe, generate
+from punks.request import divide
 from punks.snap.color import ciede2000, lab
+from tests.support import ROOT
 from training.traits import BACKGROUNDS
 
 STEPS = 8  # fewer than the default: the properties hold, and the whole file takes half a minute
@@ -49,6 +51,19 @@ def test_the_lora_turns_soft_portraits_into_flat_cells(teal: Punk) -> None:
     assert teal.art.has_grid
     assert not soft.art.has_grid
     assert background_gap(soft, "teal") < 20
+
+
+@pytest.mark.parametrize("colour", ["teal", "yellow"])
+def test_fast_obeys_in_two_steps(colour: str) -> None:
+    quick = generate(*divide({"prompt": PROMPT.format(colour), "variant": "demo", "seed": 1, "fast": "on"}))
+    assert (quick.recipe.num_inference_steps, quick.recipe.guidance_scale) == (2, 1)
+    assert quick.art.has_grid
+    assert spread(quick.painting.image) < 2
+    assert background_gap(quick, colour) < 15
+
+
+def test_the_folder_stays_small() -> None:
+    assert sum(file.stat().st_size for file in (ROOT / "weights" / "demo").rglob("*") if file.is_file()) <= 30 * 2**20
 
 
 def test_epochs_rise(teal: Punk) -> None:

@@ -28,8 +28,8 @@ def sampling(recipe: Recipe) -> tuple[str, int, float]:
 def test_every_row_is_pinned_and_paints_with_a_sampler():
     for row in fast.ROWS:
         assert re.fullmatch("[0-9a-f]{64}", row.sha256)
-        assert re.fullmatch("[0-9a-f]{40}", row.revision)
-        assert row.scheduler in SAMPLERS
+        assert re.fullmatch("[0-9a-f]{40}", row.revision) or (row.base, row.repo) == ("demo", "")
+        assert row.scheduler in ("default", *SAMPLERS)
     assert len({row.sha256 for row in fast.ROWS}) == len(fast.ROWS)
 
 
@@ -43,6 +43,7 @@ def test_every_row_is_pinned_and_paints_with_a_sampler():
         ({"fast": "lcm", "steps": 8, "guidance": 1.5, "sampler": "tcd"}, ["lcm-lora-sdv1-5"], ("tcd", 8, 1.5)),
         ({"fast": "on", "variant": "sdxl-fixed"}, ["Hyper-SDXL-8steps-CFG-lora"], ("ddim_trailing", 8, 7.5)),
         ({"fast": "lightning", "variant": "sdxl-fixed"}, ["sdxl_lightning_4step_lora"], ("euler_trailing", 4, 1.0)),
+        ({"fast": "on", "variant": "demo"}, ["punks_demo_2step"], ("default", 2, 1.0)),
         ({"fast": "off"}, [], ("default", 30, 7.5)),
         ({"fast": False, "steps": 20}, [], ("default", 20, 7.5)),
     ],
@@ -58,7 +59,7 @@ def test_fast_becomes_a_lora_and_its_settings(values: dict[str, Any], loras: lis
     [
         ({"fast": "lightning"}, "fast: 'lightning' is not allowed; the base sd15 has hyper, lcm"),
         ({"fast": "on", "variant": "tiny"}, "the base tiny has no acceleration LoRA"),
-        ({"fast": "quick"}, "fast: 'quick' is not allowed; choose one of off, on, hyper, lcm, lightning"),
+        ({"fast": "quick"}, "fast: 'quick' is not allowed; choose one of off, on, hyper, lcm, lightning, distilled"),
     ],
 )
 def test_what_a_base_does_not_have_is_refused(values: dict[str, Any], what: str):
@@ -90,6 +91,7 @@ def test_fast_is_switched_in_a_recipe():
         ({"steps": 8}, "num_inference_steps: 8 is too few without an acceleration LoRA; use 12 or more, or fast"),
         ({"sampler": "lcm"}, "scheduler: lcm needs an acceleration LoRA, and none is loaded"),
         ({"variant": "demo"}, None),
+        ({"variant": "demo", "fast": "on"}, None),
         ({"variant": "demo", "steps": 2}, "num_inference_steps: 2 is too few without an acceleration LoRA; use 4 or"),
         ({"variant": "demo", "sampler": "dpmpp_2m_karras"}, "num_inference_steps: 8 is too few for dpmpp_2m_karras on"),
         ({"steps": 8, "loras": [{"name": "my-LCM-style", "sha256": "0" * 64}]}, None),
