@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from punks import Pipeline, Punk, Recipe
+from punks.request import divide
 from punks.snap.art import edges
 from training.captions import FILLERS, prompt
 from training.dataset import draw_all
@@ -37,14 +38,18 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000, help="pictures compared with the training portraits")
     parser.add_argument("--epochs", type=int, nargs="*", default=[1, 4, 7, 10])
     parser.add_argument("--epoch-prompts", type=int, default=32)
+    parser.add_argument("--fast", action="store_true", help="with the acceleration LoRA: the prompts and variety alone")
     parser.add_argument("--sheet", type=Path, help="write the first 64 paintings here")
     args = parser.parse_args()
+    quick = {"fast": "on"} if args.fast else {}
+    if args.fast:
+        args.soft = args.long = args.samples = args.epoch_prompts = 0
     pipeline, traits = Pipeline(), held_out(max(args.prompts, args.soft, args.long, args.epoch_prompts))
 
     obeyed = [(one, seed) for seed in range(args.seeds) for one in traits[: args.prompts]]
     if obeyed:
         start = time.perf_counter()
-        punks = paint(pipeline, [recipe(prompt(one), seed) for one, seed in obeyed])
+        punks = paint(pipeline, [recipe(prompt(one), seed, **quick) for one, seed in obeyed])
         row("seconds a picture", f"{(time.perf_counter() - start) / len(punks):.2f}", "<= 6")
         report_obedience([one for one, _ in obeyed], punks)
         report_flatness("scale 1", punks)
@@ -63,7 +68,7 @@ def main() -> None:
     if args.long:
         report_long(pipeline, traits[: args.long])
     if args.variety:
-        punks = paint(pipeline, [recipe(ONE_PROMPT, seed) for seed in range(args.variety)])
+        punks = paint(pipeline, [recipe(ONE_PROMPT, seed, **quick) for seed in range(args.variety)])
         row(
             f"different pictures of {args.variety} seeds",
             str(len({one.art.cells.tobytes() for one in punks})),
@@ -95,9 +100,9 @@ def held_out(count: int) -> list[Traits]:
     return [sample(np.random.default_rng([HELD_OUT, i])) for i in range(count)]
 
 
-def recipe(text: str, seed: int, **fields: float) -> Recipe:
+def recipe(text: str, seed: int, **fields: float | str) -> Recipe:
     """The demo's recipe with default settings."""
-    return Recipe(prompt=text, variant="demo", seed=seed, **fields)
+    return divide({"prompt": text, "variant": "demo", "seed": seed, **fields})[0]
 
 
 def paint(pipeline: Pipeline, recipes: Sequence[Recipe]) -> list[Punk]:
