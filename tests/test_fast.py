@@ -1,6 +1,7 @@
 """Acceleration LoRAs: rows of data, what `fast` becomes of them in a recipe, and what does not suit them."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,13 +120,17 @@ def test_a_prompt_behind_the_switch_is_a_prompt():
 
 
 def test_a_missing_file_names_the_command_before_anything_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     row = fast.Acceleration(name="lcm", base="tiny", lora="x", sha256="0" * 64, scheduler="lcm", num_inference_steps=4)
     monkeypatch.setattr(fast, "ROWS", [*fast.ROWS, row])
     assert main(["generate", "--fast", "lady", "--variant", "tiny"]) == 1
     said = capsys.readouterr().err
     assert "LoRA x is not installed; get it with `script/download-weights tiny --fast`" in said
+    words = ["--prompt", "lady", "--fast", "--variant", "tiny", "-o", str(tmp_path / "night")]
+    assert main(["batch", *words]) == 1
+    assert capsys.readouterr().err == said
+    assert not (tmp_path / "night").exists()
 
 
 def test_a_server_is_asked_for_what_it_has():

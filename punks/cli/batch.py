@@ -14,6 +14,7 @@ from punks.cli.progress import run_jobs
 from punks.cli.terminal import printable, say
 from punks.errors import BatchError, ImageError, RecipeError
 from punks.files import weights
+from punks.lora.store import stack
 from punks.request import FIELDS
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     first = next(iter(jobs)).recipe
     if args.on == "local" and first is not None:
         weights.require(variants.variant(first.variant), first.epoch)
+        stack(first)
     return jobs
 
 

@@ -104,6 +104,13 @@ def fetch_command(variant: Variant, epoch: int | None = None, *, fast: bool = Fa
     return f"{'punks weights --fetch' if INSTALLED else 'script/download-weights'} {variant.name}{option}"
 
 
+def way(variant: Variant, epoch: int | None = None, *, fast: bool = False) -> str:
+    """How to get what is missing, as the end of an error message."""
+    if not variant.embedded:
+        return f"get it with `{fetch_command(variant, epoch, fast=fast)}`"
+    return "reinstall punks" if INSTALLED else f"restore it with `git checkout weights/{variant.base.name}`"
+
+
 def require(variant: Variant, epoch: int) -> None:
     """Raises WeightsError naming the first missing file and the command that fetches it."""
     absent = missing(variant, epoch)
@@ -112,15 +119,13 @@ def require(variant: Variant, epoch: int) -> None:
     more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
     present = epochs_present(variant)
     if variant.own and absent == [lora_path(variant, epoch)]:
-        way = f"add it with `punks weights add {variant.name} --lora FILE --epoch {epoch}`"
-    elif not variant.embedded:
-        way = f"get it with `{fetch_command(variant, epoch)}`"
-    elif variant.epoch in present and absent == [lora_path(variant, epoch)]:
-        way = "this epoch is not included"
+        how = f"add it with `punks weights add {variant.name} --lora FILE --epoch {epoch}`"
+    elif variant.embedded and variant.epoch in present and absent == [lora_path(variant, epoch)]:
+        how = "this epoch is not included"
     else:
-        way = "reinstall punks" if INSTALLED else f"restore it with `git checkout weights/{variant.base.name}`"
+        how = way(variant, epoch)
     here = f"; epochs here: {', '.join(map(str, present))}" if present else ""
-    raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {way}{here}")
+    raise WeightsError(f"variant {variant.name}: {absent[0]} is missing{more}; {how}{here}")
 
 
 def base_sums(variant: Variant) -> dict[str, str]:

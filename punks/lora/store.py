@@ -82,17 +82,18 @@ def find(lora: Lora) -> Path:
     """The file of a LoRA, wherever in the weights folder it lies. Raises LoraError where it is not there."""
     if (path := place(lora)).is_file():
         return path
-    rows = list(variants.VARIANTS.values())
-    paths = [weights.lora_path(row, epoch) for row in rows for epoch in weights.epochs_present(row)]
+    rows = variants.VARIANTS.values()
     row = fast.known(lora.sha256)
     base = next((one for one in rows if row and one.base.name == row.base), None)
     if row and base:
-        paths = [path] if (path := weights.fast_path(base, row)).is_file() else []
+        paths = [weights.fast_path(base, row)]
+    else:
+        paths = [weights.lora_path(one, epoch) for one in rows for epoch in weights.epochs_present(one)]
     for path in paths:
-        if _hash(path, path.stat().st_mtime_ns) == lora.sha256:
+        if path.is_file() and _hash(path, path.stat().st_mtime_ns) == lora.sha256:
             return path
     if base:
-        raise LoraError(f"LoRA {lora.name} is not installed; get it with `{weights.fetch_command(base, fast=True)}`")
+        raise LoraError(f"LoRA {lora.name} is not installed; {weights.way(base, fast=True)}")
     came = f"; it came from {lora.source}" if lora.source else ""
     raise LoraError(
         f"LoRA {lora.name} (SHA-256 {lora.sha256[:12]}...) is not installed{came}; give it with --lora FILE"

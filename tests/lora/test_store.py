@@ -14,7 +14,8 @@ from punks.fast import Acceleration
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.files.png import RECIPE, read_texts
-from punks.lora.store import kept, place, resolve, with_loras
+from punks.lora.store import find, kept, place, resolve, with_loras
+from punks.recipe import Lora
 from punks.request import from_json
 from tests.conftest import TINY, TINY_XL
 
@@ -95,6 +96,13 @@ def test_an_acceleration_lora_is_found_beside_its_base(own: Path, tmp_path: Path
             paint(recipe)
     finally:
         path.unlink()
+
+
+def test_a_file_of_the_demo_that_is_gone_is_restored(monkeypatch: pytest.MonkeyPatch):
+    row = Acceleration(name="lcm", base="demo", lora="x", sha256="0" * 64, scheduler="lcm", num_inference_steps=3)
+    monkeypatch.setattr(fast, "ROWS", [row])
+    with pytest.raises(LoraError, match="LoRA x is not installed; restore it with `git checkout weights/demo`"):
+        find(Lora(name="x", sha256=row.sha256))
 
 
 def test_a_column_of_a_table_names_loras(own: Path, tmp_path: Path):

@@ -193,6 +193,11 @@ def test_a_bad_field_is_refused_by_name(service: Cog, field: str, value: object,
         ({"background": "nowhere"}, "background: 'nowhere' is not allowed; use keep, solid, transparent"),
         ({"variant": "sdxl-fixed", "epoch": 3}, "script/download-weights sdxl-fixed --epoch 3"),
         ({"variant": "sdxl-current"}, "script/download-weights sdxl-current"),
+        (
+            {"fast": "on"},
+            "is not installed; get it with `script/download-weights sd15-perfect --fast`",
+        ),
+        ({"fast": "lightning"}, "fast: 'lightning' is not allowed; the base sd15 has hyper, lcm"),
         ({"image": data_uri(Image.new("RGB", (9, 9))), "prompt_strength": 0.1}, "too low for 1 steps; use 1"),
     ],
 )
@@ -203,6 +208,13 @@ def test_what_the_schema_cannot_say_fails_with_the_way_out(
     assert answer["status"] == "failed"
     assert any(word in answer["error"] for word in words.split("|"))
     assert str(served_weights) not in answer["error"]
+
+
+def test_habits_of_prompts(service: Cog):
+    answer = service.output(prompt="{lady|lad}, (red hair:1.3)", num_outputs=4)
+    prompts = [json.loads(recipe)["prompt"] for recipe in answer["recipes"]]
+    assert set(prompts) == {"lady, (red hair:1.3)", "lad, (red hair:1.3)"}
+    assert all("prompt: (red hair:1.3) is painted as text" in warned for warned in answer["warnings"])
 
 
 def test_unknown_inputs_are_dropped(service: Cog):
