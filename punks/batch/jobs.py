@@ -10,6 +10,7 @@ from typing import Any
 
 from punks.batch.tables import Row, rows_of
 from punks.errors import BatchError, PunkError, RecipeError
+from punks.fields import check_text
 from punks.files.init_image import picture_hash
 from punks.files.pictures import local
 from punks.finish import Finish
@@ -74,7 +75,9 @@ class Jobs:
             given.setdefault("seed", seed_after(self.seed, number - 1))
             image = None
             if "image" in given:
-                image = self.folder / local(str(given.pop("image")))
+                name = str(given.pop("image"))
+                check_text("image", name)
+                image = self.folder / local(name)
                 given["image_sha256"] = _hash(image)
             if "lora" in given:
                 text = given.pop("lora")

@@ -6,10 +6,15 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 
 from PIL import Image
 
 Entry = tuple[int, int, int, bytes]  # tag, type, count, value or offset
+HEIC = ("HEIF",) if find_spec("pillow_heif") else ()
+if HEIC:
+    import_module("pillow_heif").register_heif_opener()
 ROOM = b"x" * 400
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 10: 8, 12: 8, 13: 4}
 
@@ -128,7 +133,7 @@ def _insert(file: io.BytesIO, at: int, data: bytes) -> bytes:
 
 def structures(image: Image.Image, draw: random.Random) -> Iterator[tuple[str, bytes]]:
     """Files of each format with one part lost, doubled, moved or lying about itself."""
-    for name in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"):
+    for name in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", *HEIC):
         file = io.BytesIO()
         image.save(file, name, **({"icc_profile": b"no profile"} if name in ("PNG", "JPEG", "WEBP") else {}))
         parts = list(_parts(name, file.getvalue()))
