@@ -469,6 +469,24 @@ def test_a_dropped_lora_paints_beside_the_variants_own(page: Page, served: Serve
     expect(page.locator("#paint-error")).to_have_text(re.compile("^cut.safetensors: (?!.*/)"))
 
 
+def test_fast_paints_in_few_steps(page: Page, served: Served) -> None:
+    go(page, served)
+    page.get_by_text("Model and settings").click()
+    page.locator("#variant").select_option("demo")
+    steps = page.locator("#num_inference_steps")
+    expect(steps).to_have_attribute("placeholder", "8")
+    page.get_by_label("Speed").select_option(label="Fast: distilled, 2 steps")
+    expect(steps).to_have_attribute("placeholder", "2")
+    page.locator("#paint").click()
+    expect(page.locator("#about")).to_contain_text("demo, epoch 10 + fast", timeout=4 * PATIENCE)
+    recipe = last(served)["recipe"]
+    assert (recipe["num_inference_steps"], recipe["guidance_scale"], len(recipe["loras"])) == (2, 1, 1)
+    page.get_by_label("Speed").select_option("off")
+    page.get_by_role("button", name="Edit e").click()
+    expect(steps).to_have_attribute("placeholder", "2")
+    expect(steps).to_have_value("")
+
+
 def test_the_palette_of_another_punk(page: Page, drawn: Served) -> None:
     go(page, drawn)
     tiles(page).nth(20).click()
