@@ -36,11 +36,6 @@ class StoredFolder:
         self.folder = folder.resolve()
         self._name = clean(str(self.folder))
         self._own = PICTURES.c.folder == self._name
-        self._steps = (
-            ((MANIFEST,), self._pictures),
-            ((PICKED, RATED), self._picks),
-            ((SCORED,), self._scores),
-        )
         self._forget()
 
     def sync(self, engine: Engine) -> list[str]:
@@ -59,7 +54,7 @@ class StoredFolder:
                 if moved := self._changed(names) or moved:
                     try:
                         faults += step(engine)
-                    except BatchError as error:
+                    except (BatchError, OSError) as error:
                         faults.append(str(error))
         except SQLAlchemyError:
             self._forget()  # all is put again, which changes nothing where it was put already
