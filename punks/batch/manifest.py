@@ -46,6 +46,11 @@ def entries_from(folder: Path, start: int) -> tuple[Iterator[Entry], int]:
     return read(), end
 
 
+def kept_numbers(folder: Path) -> set[int]:
+    """The numbers of the punks that are kept for good; none where there is no manifest yet."""
+    return {one["job"] for one in entries(folder) if one.get("kept")} if (folder / NAME).exists() else set()
+
+
 def warnings(entry: Entry) -> str:
     """What of the request could not be done; version 0.1 wrote apart what a palette lock took."""
     return "; ".join(said for key in ("warnings", "lost") if (said := entry.get(key)))
@@ -212,6 +217,7 @@ _DONE: Rules = {
 _FAILED: Rules = {"error": _text}
 _OPTIONAL: Rules = {
     "asked": _table,
+    "kept": lambda value: value is True,
     "rejected": _seeds,
     "warnings": _text,
     "lost": _text,
