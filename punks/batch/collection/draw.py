@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from punks.batch.collection.quotas import quotas, targets
+from punks.batch.collection.quotas import shares, targets
 from punks.batch.collection.settle import AlikeError, Columns, Rule, check_possible, settle
 from punks.batch.jobs import Job, check_columns
 from punks.batch.manifest import Entry
@@ -116,7 +116,11 @@ class Collection:
             random.Random(f"{self.seed}/{name}").shuffle(bag)
             for row, value in zip(free, bag, strict=True):
                 columns[name][row] = value
-        settle(columns, free, stay, self.rules, self.shown if self.unique_traits else (), f"{self.seed}/rules")
+        asked = (columns, free, stay, self.rules, self.shown if self.unique_traits else (), f"{self.seed}/rules")
+        try:
+            settle(*asked)
+        except AlikeError:
+            settle(*asked, {one.name: shares(one.weights, len(rows)) for one in self.types})
         return columns
 
     @property
@@ -130,9 +134,9 @@ class Collection:
         combinations = math.prod(len(one.weights) for one in types)
 
         def crowded(number: int) -> bool:
-            """Whether more punks have a value than there are combinations with it."""
+            """Whether more punks must have a value than there are combinations with it."""
             room = {one.name: combinations // len(one.weights) for one in types}
-            return any(max(quotas(one.weights, number).values()) > room[one.name] for one in types)
+            return any(max(shares(one.weights, number).values()) - 1 > room[one.name] for one in types)
 
         return bisect.bisect_left(range(1, min(count, combinations) + 1), True, key=crowded)
 
@@ -210,15 +214,14 @@ class CollectionJobs:
         lines = [line for _, _, traits in self.collection.alone() for line in traits.warnings()]
         drawn = len(self) - len(self.collection.ones)
         for one in self.collection.types:
-            counts, total = Counter(self.columns[one.name]), sum(one.weights.values())
+            counts = Counter(self.columns[one.name])
             if nobody := [value for value in one.weights if not counts[value]]:
                 lines.append(f"{one.name}: none of {drawn} punks gets {', '.join(nobody)}; the weight is too small")
-            for value, weight in one.weights.items():
-                if abs(counts[value] - drawn * weight / total) > 1:
-                    share = f"{float(drawn * weight / total):.3g}"
+            for value, share in shares(one.weights, drawn).items():
+                if abs(counts[value] - share) > 1:
                     lines.append(
-                        f"{one.name}: {counts[value]} of {drawn} punks have {value}, where its weight gives {share}; "
-                        "the punks that are kept leave no other way"
+                        f"{one.name}: {counts[value]} of {drawn} punks have {value}, where its weight gives "
+                        f"{float(share):.3g}; the punks that are kept leave no other way"
                     )
         return list(dict.fromkeys(lines))
 

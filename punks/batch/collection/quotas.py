@@ -39,12 +39,17 @@ def quotas(weights: Mapping[str, Fraction], count: int) -> dict[str, int]:
     return {value: all_ + more for value, all_, more in zip(weights, found, have, strict=True)}
 
 
+def shares(weights: Mapping[str, Fraction], count: int) -> dict[str, Fraction]:
+    """How many of `count` would have each value, were punks divisible."""
+    total = sum(weights.values())
+    return {value: count * weight / total for value, weight in weights.items()}
+
+
 def targets(weights: Mapping[str, Fraction], count: int, kept: Mapping[str, int]) -> dict[str, int]:
     """How many of `count` have each value where these are kept already: the quotas, or as near to them as can be."""
-    wanted = quotas(weights, count)
-    total = sum(weights.values())
+    wanted, exact = quotas(weights, count), shares(weights, count)
     found = {value: max(wanted.get(value, 0), kept.get(value, 0)) for value in {**wanted, **kept}}
     for _ in range(sum(found.values()) - count):
         spare = [value for value in wanted if found[value] > kept.get(value, 0)]
-        found[max(spare, key=lambda value: found[value] - count * weights[value] / total)] -= 1
+        found[max(spare, key=lambda value: found[value] - exact[value])] -= 1
     return found

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from punks.errors import BatchError
 
@@ -57,10 +58,12 @@ def settle(
     rules: Sequence[Rule],
     unlike: Sequence[str],
     seed: str,
+    shares: Mapping[str, Mapping[str, Fraction]] | None = None,
 ) -> None:
     """Swaps values between the `free` rows until they keep all rules, and differ from all rows in the types `unlike`.
 
-    `others` are the rows that stay as they are. Without `unlike` punks may be alike. The search is min-conflicts with
+    `others` are the rows that stay as they are. Without `unlike` punks may be alike. With `shares`, how many punks each
+    value should have, it also replaces values as long as none is off by more than one. The search is min-conflicts with
     noise (Minton et al. 1992). Raises BatchError, or AlikeError where only twins are left.
     """
     rng, count = random.Random(seed), len(free)
@@ -88,19 +91,28 @@ def settle(
             if last != row:
                 bad[at], where[last] = last, at
 
-    def swap(name: str, row: int, other: int) -> int:
-        """Swaps the values of two rows. -> how many more punks have a twin now."""
+    def put(name: str, moves: Sequence[tuple[int, str]]) -> int:
+        """Gives rows other values of a type. -> how many more punks have a twin now."""
         column, more = columns[name], 0
-        column[row], column[other] = column[other], column[row]
-        if name in codes:
-            step = codes[name][column[row]] - codes[name][column[other]]
-            for at, change in ((row, step), (other, -step)):
-                copies[keys[at]] -= 1
-                more -= copies[keys[at]] > 0
-                keys[at] += change
-                more += copies[keys[at]] > 0
-                copies[keys[at]] += 1
+        for row, value in moves:
+            if name in codes:
+                copies[keys[row]] -= 1
+                more -= copies[keys[row]] > 0
+                keys[row] += codes[name][value] - codes[name][column[row]]
+                more += copies[keys[row]] > 0
+                copies[keys[row]] += 1
+            column[row] = value
         return more
+
+    counts = {name: Counter(columns[name][row] for row in (*free, *others)) for name in shares or ()}
+
+    def replaced(name: str, row: int) -> list[tuple[int, str]]:
+        """A move that gives a row another value; none where a value would be off by more than one."""
+        if shares is None:
+            return []
+        old, new, share = columns[name][row], rng.choice(list(codes[name])), shares[name]
+        fits = old in share and new in share and counts[name][old] - 1 >= share[old] - 1
+        return [(row, new)] if fits and new != old and counts[name][new] + 1 <= share[new] + 1 else []
 
     fewest, patience, left = len(bad), _TRIES + count, _MOST * (_TRIES + count)
     while bad and patience and left:
@@ -112,21 +124,28 @@ def settle(
             mark(row)
             continue
         name = rng.choice([*rule.when, *rule.then] if rule else unlike)
-        if columns[name][row] == columns[name][other]:
-            continue
-        more, after = swap(name, row, other), [broken[row], broken[other]]
+        column = columns[name]
+        moves = replaced(name, row) if name in codes else []
+        if not moves:
+            if column[row] == column[other]:
+                continue
+            moves = [(row, column[other]), (other, column[row])]
+        before = [(at, column[at]) for at, _ in moves]
+        more, after = put(name, moves), [broken[at] for at, _ in moves]
         if rule is None and more > (rng.random() < 0.1 / count):  # for most: rules take longer to look at
-            swap(name, row, other)
+            put(name, before)
             continue
         if name in touched:
-            after = [sum(one.broken(columns, at) for one in rules) for at in (row, other)]
-        worse = sum(after) - broken[row] - broken[other] + more
+            after = [sum(one.broken(columns, at) for one in rules) for at, _ in moves]
+        worse = sum(after) - sum(broken[at] for at, _ in moves) + more
         if worse <= 0 or (worse == 1 and rng.random() < 0.1 / count):
-            broken[row], broken[other] = after
-            mark(row)
-            mark(other)
+            for (at, _), now in zip(moves, after, strict=True):
+                broken[at] = now
+                mark(at)
+            if len(moves) == 1:
+                counts[name].update({before[0][1]: -1, moves[0][1]: 1})
         else:
-            swap(name, row, other)
+            put(name, before)
     if any(copies[keys[row]] > 1 for row in bad):
         raise AlikeError(f"{len(bad)} of {count} punks have the traits of another one, or break a rule")
     if bad:
