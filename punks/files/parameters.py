@@ -6,7 +6,6 @@ colons or line breaks is a JSON string. Source: modules/infotext_utils.py of AUT
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from punks import variants
@@ -24,11 +23,15 @@ _SAMPLERS = {
     "pndm": ("PLMS",),
     "dpmpp_2m_karras": ("DPM++ 2M Karras", "DPM++ 2M"),
     "euler": ("Euler",),
+    "euler_trailing": ("Euler",),
     "euler_a": ("Euler a",),
     "ddim": ("DDIM",),
+    "ddim_trailing": ("DDIM",),
     "unipc": ("UniPC",),
     "lcm": ("LCM",),
+    "tcd": ("TCD",),
 }
+_OWN = {"demo": "ddim", "sdxl": "euler"}  # of a base; all others have PNDM
 _FIELDS = {
     "Steps": "num_inference_steps",
     "CFG scale": "guidance_scale",
@@ -41,9 +44,8 @@ _FIELDS = {
 def parameters(recipe: Recipe) -> str:
     """The text for a painting of this recipe, with the prompt and the settings that it was painted with."""
     row = variants.variant(recipe.variant)
-    own = "DDIM" if row.embedded else "PLMS"
-    sampler = own if recipe.scheduler == "default" else _SAMPLERS.get(recipe.scheduler, (recipe.scheduler,))[0]
-    pairs: dict[str, Any] = {"Steps": recipe.num_inference_steps, "Sampler": sampler}
+    sampler = _OWN.get(row.base.name, "pndm") if recipe.scheduler == "default" else recipe.scheduler
+    pairs: dict[str, Any] = {"Steps": recipe.num_inference_steps, "Sampler": _SAMPLERS[sampler][0]}
     pairs |= {"CFG scale": recipe.guidance_scale, "Seed": recipe.seed, "Size": f"{row.base.side}x{row.base.side}"}
     pairs |= {"Model": row.base.name}
     if recipe.vary > 0:
@@ -51,7 +53,7 @@ def parameters(recipe: Recipe) -> str:
     if recipe.image_sha256 is not None:
         pairs["Denoising strength"] = recipe.prompt_strength
     if recipe.loras:
-        pairs["Lora hashes"] = ", ".join(f"{one.name}: {one.sha256[:12]}" for one in recipe.loras)
+        pairs["Lora hashes"] = ", ".join(f"{one.name}: {one.sha256[:10]}" for one in recipe.loras)
     lines = [recipe.painted_prompt]
     if recipe.guided and recipe.negative_prompt.strip():
         lines.append(f"{_NEGATIVE} {recipe.negative_prompt}")
@@ -59,7 +61,7 @@ def parameters(recipe: Recipe) -> str:
 
 
 def read_parameters(text: str) -> tuple[dict[str, Any], list[str]]:
-    """The values of a recipe in such a text, and what of it is left out, in words. Raises RecipeError without prompt."""
+    """The values of a recipe in such a text, and lines on what is left out. Raises RecipeError without a prompt."""
     *lines, last = text.strip().split("\n")
     pairs = {key: _plain(value) for key, value in _PAIR.findall(last)}
     if len(pairs) < 3:  # so decides the web UI, too

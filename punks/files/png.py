@@ -29,6 +29,8 @@ from punks.files.pictures import faults, read_bytes
 # the recipe and the finish as JSON, and what finishing needs of the painting
 RECIPE, CELLS = "punks-recipe", "punks-cells"
 _TAGS = {RECIPE: Base.ImageDescription, CELLS: Base.ImageHistory}  # of a WebP's EXIF
+# beginnings of keys whose texts are not handed on: ours are made anew, and an orientation or profile was applied
+OWN_TEXTS = (RECIPE, CELLS, "Raw profile type", "XML:com.adobe.xmp")
 _NONE: Mapping[str, str] = MappingProxyType({})
 UP = b"\x02"  # the filter that stores a row as its difference from the row above
 
@@ -72,7 +74,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def _info(texts: Mapping[str, str]) -> PngInfo:
     info = PngInfo()
     for key, text in texts.items():
-        info.add_itxt(key, text)
+        (info.add_itxt if key in _TAGS else info.add_text)(key, text)
     return info
 
 
@@ -110,10 +112,11 @@ def _same(length: int, count: int) -> tuple[bytes, bytes]:
 
 
 def write_webp(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) -> None:
-    """Writes a lossless WebP with the texts in its EXIF."""
+    """Writes a lossless WebP with the recipe and the cells of the texts in its EXIF."""
     exif = Image.Exif()
-    for key, text in texts.items():
-        exif[_TAGS[key]] = f"{key} {json.dumps(text)[1:-1]}"  # EXIF text is ASCII
+    for key, tag in _TAGS.items():
+        if key in texts:
+            exif[tag] = f"{key} {json.dumps(texts[key])[1:-1]}"  # EXIF text is ASCII
     write_file(path, functools.partial(image.save, format="WEBP", lossless=True, exact=True, exif=exif))
 
 
@@ -132,11 +135,11 @@ def write_file(path: Path, save: Callable[[BinaryIO], object]) -> None:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The recipe and the cells inside a PNG or WebP, whatever its suffix; other files have none. Raises ImageError."""
+    """The texts inside a PNG, whatever its suffix; of a WebP the recipe and the cells. Raises ImageError."""
     with faults(f"{path}: "):
         data = read_bytes(path)
         if data.startswith(PNG):
-            return png_texts(data, _TAGS)
+            return png_texts(data)
     return _exif_texts(data) if data[8:12] == b"WEBP" else {}
 
 
