@@ -153,13 +153,11 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     if "variant" not in values and args.on == "local":
         values["variant"] = present_variant()
     if args.collection:
-        from punks.batch.collection.drawn import read_drawn
+        from punks.batch.collection.drawn import jobs_into
         from punks.batch.collection.file import read_collection
-        from punks.batch.manifest import kept_numbers
 
         collection = read_collection(args.collection, args.count, args.seed)
-        kept = {*args.keep, *kept_numbers(args.output)}
-        jobs = collection.jobs(values, read_drawn(args.output, collection, kept, overwrite=args.overwrite))
+        jobs = jobs_into(args.output, collection, values, args.keep, overwrite=args.overwrite)
         for line in jobs.notices():
             print(line, file=sys.stderr)
     elif args.jobs:

@@ -8,7 +8,7 @@ from typing import Any
 from punks.batch.collection.checks import listed, table_of
 from punks.batch.collection.draw import ONE_OF_ONE, OneOfOne
 from punks.batch.jobs import COLUMNS
-from punks.batch.tables import Row, rows_of
+from punks.batch.tables import Row, named, rows_of
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.request import check_names, divide
 
@@ -33,7 +33,8 @@ def one_of_ones(value: object, folder: Path, count: int) -> dict[int, OneOfOne]:
     return found
 
 
-def _by_hand(where: str, row: Row) -> Row:
+def _by_hand(where: str, given: Row) -> Row:
+    row = {named(name): value for name, value in given.items()}
     try:
         check_names(row, _COLUMNS, "column")
         divide({"seed": 0, **row})

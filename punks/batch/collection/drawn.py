@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from punks.batch.collection.draw import FIELDS, NONE, Collection
+from punks.batch.collection.draw import FIELDS, NONE, Collection, CollectionJobs
 from punks.batch.collection.settle import Columns
 from punks.batch.manifest import NAME as MANIFEST
-from punks.batch.manifest import entries
+from punks.batch.manifest import entries, kept_numbers
 from punks.errors import BatchError
 from punks.files.png import write_bytes
 
 NAME = "collection.json"
+
+
+def jobs_into(
+    folder: Path, collection: Collection, fields: Mapping[str, Any], keep: Some[int] = (), *, overwrite: bool = False
+) -> CollectionJobs:
+    """The jobs of a collection, with these fields, for a folder that may hold it already; see `read_drawn`.
+
+    `keep` are punks that are kept for good from now on, beside those that are. Raises PunkError.
+    """
+    kept = {*keep, *kept_numbers(folder)}
+    return collection.jobs(fields, read_drawn(folder, collection, kept, overwrite=overwrite))
 
 
 def read_drawn(folder: Path, collection: Collection, kept: Some[int] = (), *, overwrite: bool = False) -> Columns:
