@@ -31,6 +31,7 @@ RECIPE, CELLS = "punks-recipe", "punks-cells"
 _TAGS = {RECIPE: Base.ImageDescription, CELLS: Base.ImageHistory}  # of a WebP's EXIF
 # beginnings of keys whose texts are not handed on: ours are made anew, and an orientation or profile was applied
 OWN_TEXTS = (RECIPE, CELLS, "Raw profile type", "XML:com.adobe.xmp")
+_LONG = 10_000  # characters of texts that are compressed
 _NONE: Mapping[str, str] = MappingProxyType({})
 UP = b"\x02"  # the filter that stores a row as its difference from the row above
 
@@ -74,7 +75,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 def _info(texts: Mapping[str, str]) -> PngInfo:
     info = PngInfo()
     for key, text in texts.items():
-        (info.add_itxt if key in _TAGS else info.add_text)(key, text)
+        if key in _TAGS:
+            info.add_itxt(key, text)
+        else:
+            info.add_text(key, text, zip=len(text) > _LONG)
     return info
 
 
