@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from punks.errors import RecipeError, wrong
 from punks.fields import check_text
@@ -58,7 +58,7 @@ class Traits:
         if isinstance(worn, str):
             worn = [part.strip() for part in worn.split(",")]
         if isinstance(worn, list):
-            given["wear"] = tuple(one for one in worn if not is_none(one))  # pyright: ignore[reportUnknownVariableType]
+            given["wear"] = tuple(one for one in cast("list[Any]", worn) if not is_none(one))
         return cls(**{name: value for name, value in given.items() if not is_none(value)})
 
     @classmethod

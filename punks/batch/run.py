@@ -212,7 +212,8 @@ def _doubles(
         if job.recipe is None or entry is None or entry["status"] != "done" or entry.get("kept"):
             continue
         first = seen.setdefault(entry["cells"], job.name) if unique else job.name
-        like = f"the same punk as {first}" if first != job.name else unlike and unlike.like(at.path, entry)
+        like = unlike.like(at.path, entry) if unlike else ""
+        like = f"the same punk as {first}" if first != job.name else like
         if not like:
             continue
         asked, rejected = job.recipe.seed, tuple(entry.get("rejected", ()))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from punks.errors import BatchError
 from punks.files.checksums import sha256
 from punks.report.provenance import NAME, verify
 from punks.report.show import show
+from tests.support import ROOT
 
 TYPES = {"subject": {"lady": 1, "lad": 1}, "hair": {"red": 1}, "wear": {"hat": {"none": 2, "gold crown": 1}}}
 # https://docs.opensea.io/docs/metadata-standards: its fields, and those of attributes
@@ -139,6 +141,11 @@ def test_the_provenance_is_that_of_an_independent_script(tmp_path: Path, capsys:
     match = re.search(r"^provenance: ([0-9a-f]{64}) ", said, re.MULTILINE)
     assert match
     assert match[1] == independent(tmp_path)
+    # the line of docs/collections.md
+    line = re.search(r"^sha256sum .*$", (ROOT / "docs/collections.md").read_text(), re.MULTILINE)
+    assert line
+    done = subprocess.run(["sh", "-c", line[0]], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[0] == match[1]
     assert list(json.loads((tmp_path / NAME).read_text())["files"].values()) == [
         sha256(tmp_path / entry["files"]["image"]) for entry in entries(tmp_path)
     ]

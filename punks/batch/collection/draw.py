@@ -199,15 +199,14 @@ class CollectionJobs:
     def _job(self, number: int) -> Job:
         fields = {**self.fields, "seed": seed_after(self.collection.seed, number - 1)}
         one = self.collection.ones.get(number)
+        if one is None:
+            recipe, finish = divide({**fields, "traits": self.collection.traits(self.values(number))})
+            return Job(number=number, recipe=recipe, finish=finish, image=self.image)
         try:
-            recipe, finish = divide(
-                fields | (one.row if one else {"traits": self.collection.traits(self.values(number))})
-            )
-        except PunkError as error:
-            if one is None:  # the fields are wrong, and so is every row
-                raise
+            recipe, finish = divide({**fields, **one.row})
+        except PunkError as error:  # with the fields of all; by itself the row was right
             return Job(number=number, error=str(error))
-        return Job(number=number, recipe=recipe, finish=finish, image=self.image)
+        return Job(number=number, recipe=recipe.outputs(1, draw=True)[0], finish=finish, image=self.image)
 
     def notices(self) -> list[str]:
         """Lines on values that look like a slip of a word that the training knows, and on numbers that are off."""

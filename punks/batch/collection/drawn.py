@@ -107,8 +107,9 @@ def _recovered(folder: Path, collection: Collection) -> tuple[Mapping[str, Any],
 def _values(collection: Collection, recipe: Mapping[str, Any]) -> dict[str, str] | None:
     """The values by type that become these traits; None where no draw of this collection gives them."""
     found: dict[str, str] = {}
+    traits: dict[str, Any] = recipe.get("traits") or {}
     for field in FIELDS:
-        said = (recipe.get("traits") or {}).get(field) or []
+        said: str | list[str] = traits.get(field) or []
         words = said.split(", ") if isinstance(said, str) else list(said)
         for one in (one for one in collection.types if one.field == field):
             found[one.name] = words.pop(0) if words and words[0] in one.weights else NONE
