@@ -59,7 +59,7 @@ class Traits:
             worn = [part.strip() for part in worn.split(",")]
         if isinstance(worn, list):
             given["wear"] = tuple(one for one in cast("list[Any]", worn) if not is_none(one))
-        return cls(**{name: value for name, value in given.items() if not is_none(value)})
+        return cls(**{name: value for name, value in given.items() if name == "subject" or not is_none(value)})
 
     @classmethod
     def of(cls, value: object) -> "Traits":

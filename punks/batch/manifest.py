@@ -46,9 +46,9 @@ def entries_from(folder: Path, start: int) -> tuple[Iterator[Entry], int]:
     return read(), end
 
 
-def kept_numbers(folder: Path) -> set[int]:
-    """The numbers of the punks that are kept for good; none where there is no manifest yet."""
-    return {one["job"] for one in entries(folder) if one.get("kept")} if (folder / NAME).exists() else set()
+def entries_so_far(folder: Path) -> Iterator[Entry]:
+    """As `entries`; none where there is no manifest yet."""
+    return entries(folder) if (folder / NAME).exists() else iter(())
 
 
 def warnings(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def one_of_ones(value: object, folder: Path, count: int) -> dict[int, OneOfOne]:
 
 
 def _by_hand(where: str, given: Row) -> Row:
-    row = {named(name): value for name, value in given.items()}
+    row = {named(name): float(value) if isinstance(value, Decimal) else value for name, value in given.items()}
     try:
         check_names(row, _COLUMNS, "column")
         divide({"seed": 0, **row})

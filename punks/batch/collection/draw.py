@@ -109,7 +109,7 @@ class Collection:
             counts[one.name].subtract(kept)
         for rule in self.rules:
             check_possible(rule, counts, len(free))
-        if self.unique_traits and self._most(len(rows)) < len(rows):
+        if self.unique_traits and free and self._most(len(rows)) < len(rows):
             raise AlikeError("there are too few values")
         for name, of in counts.items():
             bag = list(of.elements())

@@ -8,8 +8,7 @@ from typing import Any
 
 from punks.batch.collection.draw import FIELDS, NONE, Collection, CollectionJobs
 from punks.batch.collection.settle import Columns
-from punks.batch.manifest import NAME as MANIFEST
-from punks.batch.manifest import entries, kept_numbers
+from punks.batch.manifest import entries_so_far
 from punks.errors import BatchError
 from punks.files.png import write_bytes
 
@@ -23,7 +22,7 @@ def jobs_into(
 
     `keep` are punks that are kept for good from now on, beside those that are. Raises PunkError.
     """
-    kept = {*keep, *kept_numbers(folder)}
+    kept = {*keep, *(one["job"] for one in entries_so_far(folder) if one.get("kept"))}
     return collection.jobs(fields, read_drawn(folder, collection, kept, overwrite=overwrite))
 
 
@@ -47,11 +46,12 @@ def read_drawn(folder: Path, collection: Collection, kept: Some[int] = (), *, ov
             f"{folder}: it holds {size} punks of a collection, which can grow but not shrink; "
             f"use --count {size} or more, or --overwrite to draw {collection.count} anew"
         )
-    if not overwrite and changed and (others := size - len({*kept})):
+    if not overwrite and changed and (others := {*range(1, size + 1)} - {*kept}):
         raise BatchError(
-            f"{folder}: {', '.join(changed)} of the collection changed, so {others} of its {size} punks would be drawn "
-            f"anew; use --keep 1-{size} to draw only new ones, --overwrite to replace them, or another folder"
+            f"{folder}: {', '.join(changed)} of the collection changed, so {len(others)} of its {size} punks would be "
+            f"drawn anew; use --keep 1-{size} to draw only new ones, --overwrite to replace them, or another folder"
         )
+    _check_others(folder, collection, before, kept, () if overwrite else range(size + 1, collection.count + 1))
     if not changed and collection.count >= size:
         return columns
     return {
@@ -60,9 +60,26 @@ def read_drawn(folder: Path, collection: Collection, kept: Some[int] = (), *, ov
     }
 
 
+def _check_others(
+    folder: Path, collection: Collection, before: Mapping[str, Any], kept: Some[int], fresh: Some[int]
+) -> None:
+    """Raises BatchError where a kept punk would become another one-of-one, or a new one would replace a painted one."""
+    ones, were = _by_hand(collection), before.get("one_of_ones", {})
+    if wrong := [number for number in kept if ones.get(str(number)) != were.get(str(number))]:
+        raise BatchError(
+            f"{folder}: punk {min(wrong)} is kept, so its one_of_ones cannot change; put it back as it was"
+        )
+    done = (one["job"] for one in entries_so_far(folder) if one["status"] == "done")
+    if there := [number for number in done if number in fresh]:
+        way = "use --overwrite to paint over it, or another folder"
+        raise BatchError(f"{folder}: punk {there[0]} there is not of this collection; {way}")
+
+
 def write_drawn(folder: Path, collection: Collection, columns: Columns) -> None:
     """Writes what was drawn, and from what. Raises ImageError."""
-    text = json.dumps({**_decisive(collection), "drawn": columns}, ensure_ascii=False)
+    text = json.dumps(
+        {**_decisive(collection), "one_of_ones": _by_hand(collection), "drawn": columns}, ensure_ascii=False
+    )
     write_bytes(folder / NAME, text.encode() + b"\n")
 
 
@@ -75,6 +92,12 @@ def _decisive(collection: Collection) -> dict[str, Any]:
     rules = [str(rule) for rule in collection.rules]
     unique = collection.shown if collection.unique_traits else []
     return {"traits": traits, "rules": rules, "seed": collection.seed, "unique_traits": unique}
+
+
+def _by_hand(collection: Collection) -> dict[str, Any]:
+    """The one-of-ones by number, as JSON has them."""
+    ones = {str(number): [one.row, one.attributes, one.name] for number, one in collection.ones.items()}
+    return json.loads(json.dumps(ones))
 
 
 def _read(folder: Path) -> tuple[Mapping[str, Any], Columns] | None:
@@ -93,9 +116,8 @@ def _read(folder: Path) -> tuple[Mapping[str, Any], Columns] | None:
 
 def _recovered(folder: Path, collection: Collection) -> tuple[Mapping[str, Any], Columns] | None:
     """What the manifest tells of a folder without that file, as version 0.2 left it."""
-    if not (folder / MANIFEST).exists():
-        return None
-    values = {one["job"]: _values(collection, one["recipe"]) for one in entries(folder) if one["status"] == "done"}
+    done = (one for one in entries_so_far(folder) if one["status"] == "done")
+    values = {one["job"]: _values(collection, one["recipe"]) for one in done}
     if not values:
         return None
     rows = [values.get(number, {}) for number in range(1, max(values) + 1)]

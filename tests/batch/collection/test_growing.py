@@ -6,6 +6,7 @@ import json
 import time
 import tomllib
 from collections import Counter
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punks.batch.collection import settle as module
-from punks.batch.collection.draw import NONE, Collection
+from punks.batch.collection.draw import NONE, Collection, OneOfOne
 from punks.batch.collection.drawn import NAME, jobs_into, read_drawn, write_drawn
 from punks.batch.collection.file import parse_collection, read_collection
 from punks.batch.collection.quotas import quotas, shares
@@ -199,7 +200,7 @@ def vars_of(traits: Any) -> dict[str, Any]:
 
 
 def test_one_of_ones_stand_among_the_drawn(tmp_path: Path):
-    ones = [{"number": 2, "prompt": "lady, silver skin", "name": "Luna", "steps": 3}]
+    ones = [{"number": 2, "prompt": "lady, silver skin", "name": "Luna", "steps": 3, "guidance": Decimal("6.5")}]
     made = collection(HATS, count=5, one_of_ones=ones)
     jobs = made.jobs({"variant": "demo"})
     assert jobs.values(2) == {"one of one": "Luna"}
@@ -295,5 +296,19 @@ def test_a_batch_grows_and_keeps_what_is_minted(tmp_path: Path):
     other = next(Drawn(exact).paint(iter([Job(number=1, recipe=Recipe(prompt="lad", variant="demo"))])))
     with opened(folder) as at, pytest.raises(BatchError, match="000001: it is kept for good"):
         at.keep(other)
+    # nothing that lies there is painted over, and a kept punk does not become a one-of-one
+    made = read_collection(path, 5)
+    with opened(folder) as at:
+        at.keep(dataclasses.replace(other, job=dataclasses.replace(other.job, number=6)))
+    with pytest.raises(BatchError, match="punk 6 there is not of this collection; use --overwrite"):
+        read_drawn(folder, dataclasses.replace(made, count=7), {1, 3})
+    for number, allowed in ((2, True), (3, False)):
+        one = OneOfOne(row={"prompt": "lad"}, attributes={"kind": "alien"})
+        changed = dataclasses.replace(made, ones={number: one})
+        if allowed:
+            assert read_drawn(folder, changed, {1, 3})
+        else:
+            with pytest.raises(BatchError, match="punk 3 is kept, so its one_of_ones cannot change"):
+                read_drawn(folder, changed, {1, 3})
     with pytest.raises(BatchError, match="punk 7 is not painted, so it cannot be kept"):
         run([], folder, Drawn(exact), keep=[7])
