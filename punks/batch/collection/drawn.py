@@ -41,6 +41,9 @@ def read_drawn(folder: Path, collection: Collection, kept: Some[int] = (), *, ov
     changed = [key for key, value in _decisive(collection).items() if before.get(key) != value]
     if beyond := [number for number in kept if number > collection.count]:
         raise BatchError(f"{folder}: punk {beyond[0]} is kept; use --count {max(beyond)} or more")
+    if not before and (kept or not overwrite):
+        way = "use another folder" + ("" if kept else ", or --overwrite to paint over its punks")
+        raise BatchError(f"{folder}: it holds another batch; {way}")
     if not overwrite and collection.count < size:
         raise BatchError(
             f"{folder}: it holds {size} punks of a collection, which can grow but not shrink; "

@@ -191,8 +191,12 @@ def test_a_folder_of_version_0_2_tells_what_was_drawn(tmp_path: Path):
             manifest.write(json.dumps(entry) + "\n")
     found = read_drawn(tmp_path, made)
     assert rows(found) == rows(jobs.columns)[:10]
-    with pytest.raises(BatchError, match="of the collection changed"):
-        read_drawn(tmp_path, collection(HATS, count=12))
+    other = collection(HATS, count=12)
+    with pytest.raises(BatchError, match=r"it holds another batch; use another folder, or --overwrite to paint over"):
+        read_drawn(tmp_path, other)
+    with pytest.raises(BatchError, match=r"it holds another batch; use another folder$"):
+        read_drawn(tmp_path, other, {1}, overwrite=True)
+    assert set(itertools.chain(*read_drawn(tmp_path, other, overwrite=True).values())) == {""}
 
 
 def vars_of(traits: Any) -> dict[str, Any]:
