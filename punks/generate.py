@@ -94,11 +94,16 @@ class Punk:
 
     @property
     def texts(self) -> dict[str, str]:
-        """What files of it carry: what they carried before, recipe and finish, also as other tools read them, cells."""
+        """What files of it carry: recipe and finish, and what finishing again needs."""
         if self.recipe is None:
-            return {**self.painting.texts}
-        own = {PARAMETERS: parameters(self.recipe), RECIPE: to_json(self.recipe, self.finish)}
-        return {**self.painting.texts, **own, CELLS: self.painting.cells.to_text()}
+            return {}
+        return {RECIPE: to_json(self.recipe, self.finish), CELLS: self.painting.cells.to_text()}
+
+    @property
+    def png_texts(self) -> dict[str, str]:
+        """What PNGs of it carry: the texts of others that its file had, the recipe as other tools read it, `texts`."""
+        read_by_others = {PARAMETERS: parameters(self.recipe)} if self.recipe else {}
+        return {**self.painting.texts, **read_by_others, **self.texts}
 
     def save(self, path: str | Path, size: int | None = None, *, indexed: bool = False) -> None:
         """Writes the picture with the recipe inside, as PNG, lossless WebP or SVG; a file of that name is replaced.
@@ -117,15 +122,15 @@ class Punk:
         elif suffix == ".svg":
             write_svg(self.art.cells, size, path, self.texts)
         elif indexed:
-            write_indexed(self.art.cells, size, path, self.texts)
+            write_indexed(self.art.cells, size, path, self.png_texts)
         else:
-            write_rows(*self.art.rows(size), path, self.texts)
+            write_rows(*self.art.rows(size), path, self.png_texts)
 
     def save_painting(self, path: Path) -> None:
         """Writes the painting as a PNG with the recipe inside."""
         if self.painting.image is None:
             raise ImageError("the painting was not kept")
-        write_png(self.painting.image, path, {key: text for key, text in self.texts.items() if key != CELLS})
+        write_png(self.painting.image, path, {key: text for key, text in self.png_texts.items() if key != CELLS})
 
 
 def open_punk(path: Path, painting: Path | None = None, frame: int | None = None) -> Punk:

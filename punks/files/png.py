@@ -116,11 +116,10 @@ def _same(length: int, count: int) -> tuple[bytes, bytes]:
 
 
 def write_webp(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) -> None:
-    """Writes a lossless WebP with the recipe and the cells of the texts in its EXIF."""
+    """Writes a lossless WebP with the texts in its EXIF."""
     exif = Image.Exif()
-    for key, tag in _TAGS.items():
-        if key in texts:
-            exif[tag] = f"{key} {json.dumps(texts[key])[1:-1]}"  # EXIF text is ASCII
+    for key, text in texts.items():
+        exif[_TAGS[key]] = f"{key} {json.dumps(text)[1:-1]}"  # EXIF text is ASCII
     write_file(path, functools.partial(image.save, format="WEBP", lossless=True, exact=True, exif=exif))
 
 

@@ -14,7 +14,7 @@ from punks import Finish, Recipe, finish, open_punk
 from punks.cli import main
 from punks.errors import RecipeError
 from punks.files.parameters import KEY, parameters, read_parameters
-from punks.files.png import RECIPE, read_texts
+from punks.files.png import CELLS, RECIPE, read_texts
 from punks.generate import Painting
 from punks.recipe import SCHEDULERS, Lora
 
@@ -163,6 +163,10 @@ def test_ours_are_made_anew_beside_those_of_others(tmp_path: Path):
         image.save(second, pnginfo=info)
     finish(open_punk(second), Finish(background="lime", output_size=48)).save(second)
     texts = read_texts(second)
+    for other in ("3.webp", "3.svg"):  # these have no place for the texts of others
+        open_punk(second).save(tmp_path / other)
+    assert read_texts(tmp_path / "3.webp").keys() == {RECIPE, CELLS}
+    assert "Author" not in (tmp_path / "3.svg").read_text("utf-8")
     assert texts["Author"] == "me"
     assert texts[KEY] == parameters(recipe)
     assert '"background": "#' in texts[RECIPE]
