@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,10 @@ from punks import variants
 from punks.errors import ImageError, RecipeError
 from punks.files import weights
 from punks.files.init_image import read_init_image
+from punks.files.parameters import KEY as PARAMETERS
+from punks.files.parameters import parameters
 from punks.files.pictures import read_picture
-from punks.files.png import CELLS, RECIPE, read_texts, write_indexed, write_png, write_rows, write_webp
+from punks.files.png import CELLS, OWN_TEXTS, RECIPE, read_texts, write_indexed, write_png, write_rows, write_webp
 from punks.files.svg import write_svg
 from punks.finish import SUFFIXES, Finish
 from punks.lora.store import stack
@@ -39,8 +41,8 @@ class Painting:
     """What a recipe became: RGB at the base's side. It never changes.
 
     `image` is None for a punk that was opened from its file: that holds the cells alone. `recipe` is None for pictures
-    made elsewhere. `prompt` is the text that was painted; `seconds` this painting's share of each stage;
-    `warnings` what reading its file lost.
+    made elsewhere. `prompt` is the text that was painted; `seconds` this painting's share of each stage; `texts` what
+    other tools wrote into its file, `warnings` what reading that lost.
     """
 
     recipe: Recipe | None = None
@@ -48,6 +50,7 @@ class Painting:
     restored: Cells | None = None
     prompt: str = ""
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
     warnings: tuple[str, ...] = ()
 
     @functools.cached_property
@@ -96,6 +99,12 @@ class Punk:
             return {}
         return {RECIPE: to_json(self.recipe, self.finish), CELLS: self.painting.cells.to_text()}
 
+    @property
+    def png_texts(self) -> dict[str, str]:
+        """What PNGs of it carry: the texts of others that its file had, the recipe as other tools read it, `texts`."""
+        read_by_others = {PARAMETERS: parameters(self.recipe)} if self.recipe else {}
+        return {**self.painting.texts, **read_by_others, **self.texts}
+
     def save(self, path: str | Path, size: int | None = None, *, indexed: bool = False) -> None:
         """Writes the picture with the recipe inside, as PNG, lossless WebP or SVG; a file of that name is replaced.
 
@@ -113,15 +122,15 @@ class Punk:
         elif suffix == ".svg":
             write_svg(self.art.cells, size, path, self.texts)
         elif indexed:
-            write_indexed(self.art.cells, size, path, self.texts)
+            write_indexed(self.art.cells, size, path, self.png_texts)
         else:
-            write_rows(*self.art.rows(size), path, self.texts)
+            write_rows(*self.art.rows(size), path, self.png_texts)
 
     def save_painting(self, path: Path) -> None:
         """Writes the painting as a PNG with the recipe inside."""
         if self.painting.image is None:
             raise ImageError("the painting was not kept")
-        write_png(self.painting.image, path, {key: text for key, text in self.texts.items() if key == RECIPE})
+        write_png(self.painting.image, path, {key: text for key, text in self.png_texts.items() if key != CELLS})
 
 
 def open_punk(path: Path, painting: Path | None = None, frame: int | None = None) -> Punk:
@@ -140,6 +149,7 @@ def open_punk(path: Path, painting: Path | None = None, frame: int | None = None
             image=read and read.image,
             restored=restored,
             prompt=recipe.painted_prompt if recipe else "",
+            texts={key: text for key, text in texts.items() if not key.startswith(OWN_TEXTS)},
             warnings=read.warnings if read else (),
         )
         return found.finish(own)

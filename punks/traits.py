@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from punks.errors import RecipeError, wrong
 from punks.fields import check_text
@@ -58,8 +58,8 @@ class Traits:
         if isinstance(worn, str):
             worn = [part.strip() for part in worn.split(",")]
         if isinstance(worn, list):
-            given["wear"] = tuple(worn)  # pyright: ignore[reportUnknownArgumentType]
-        return cls(**given)
+            given["wear"] = tuple(one for one in cast("list[Any]", worn) if not is_none(one))
+        return cls(**{name: value for name, value in given.items() if name == "subject" or not is_none(value)})
 
     @classmethod
     def of(cls, value: object) -> "Traits":
@@ -102,6 +102,11 @@ class Traits:
                 for word, near in _near_misses(one.name, text):
                     found.append(f"traits.{one.name}: {word!r} is not in the training captions; did you mean {near!r}?")
         return found
+
+
+def is_none(word: object) -> bool:
+    """Whether a word says that there is nothing, as `None` does in tables of other tools."""
+    return isinstance(word, str) and word.strip().lower() == "none"
 
 
 def _check(name: str, value: object) -> None:

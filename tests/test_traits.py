@@ -134,3 +134,11 @@ def test_worn_things_are_a_list_or_a_text_with_commas():
     listed = Traits.of('{"subject": "lad", "wear": ["gold chain", "beard"]}')
     assert listed == Traits.from_dict({"subject": "lad", "wear": "gold chain, beard"})
     assert listed.caption() == "portrait of bespoke punk lad, wearing gold chain, beard"
+
+
+def test_none_in_any_case_is_no_trait():
+    given = {"subject": "lad", "hair": "None", "wear": ["NONE", "gold crown"], "eyes": " none "}
+    assert Traits.from_dict(given) == Traits(subject="lad", wear=("gold crown",))
+    assert Traits.from_dict({"subject": "lad", "wear": "None"}) == Traits(subject="lad")
+    with pytest.raises(RecipeError, match=r"traits\.subject"):
+        Traits.from_dict({"subject": "none"})

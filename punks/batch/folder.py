@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from punks.batch.places.worker import Outcome
 from punks.errors import BatchError, ImageError, PunkError
 from punks.files.checksums import sha256
 from punks.generate import Punk, open_punk
-from punks.request import FIELDS, FINISH, RECIPE, flat, upgraded
+from punks.request import FIELDS, FINISH, RECIPE, divide, flat, upgraded
 from punks.snap import PixelArt
 
 WRITERS = 4  # threads
@@ -71,15 +71,17 @@ class Folder:
         entry = self.manifest.last(job.name)
         if entry is None or entry["status"] != "done" or job.recipe is None:
             return "paint"
+        files = entry["files"].items()
+        whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in files)
+        if verify and whole:
+            whole = all(sha256(self.path / name) == entry["sha256"][kind] for kind, name in files)
+        if entry.get("kept"):
+            return "keep" if whole else "paint"
         asked = entry.get("asked", {})
         have = {**_DEFAULTS, **upgraded(entry["recipe"]), **asked}
         want = {**json_of(job), **job.asked}
         if job.rejected:
             changes = (*changes, "seed")
-        files = entry["files"].items()
-        whole = all(_size(self.path / name) == entry["bytes"][kind] for kind, name in files)
-        if verify and whole:
-            whole = all(sha256(self.path / name) == entry["sha256"][kind] for kind, name in files)
         # how cells were grouped is no reason to paint: a picture of version 0.1 keeps its rules
         same = all(have[name] == want[name] for name in RECIPE if name != "restoration")
         painted = same and set(asked) <= {*changes, *FINISH}
@@ -103,9 +105,12 @@ class Folder:
         """Writes the files of a job that is done, and its line; of one that failed its line alone.
 
         `before` is the entry of a punk that is only finished anew: its painting stays. `own` is the art under the
-        finish of its own row, which decides what are twins.
+        finish of its own row, which decides what are twins. Raises BatchError where a kept punk would become another.
         """
         job, punk = outcome.job, outcome.punk
+        last = self.manifest.last(job.name) or {}
+        if last.get("kept") and (job.recipe is None or json_of(job) != json_of(as_painted(job, last))):
+            raise BatchError(f"{job.name}: it is kept for good, as --keep asked; nothing of it changes")
         entry: Entry = {"name": job.name, "job": job.number, "status": "done" if punk else "failed"}
         if job.recipe is not None:
             entry["recipe"] = json_of(job)
@@ -113,8 +118,10 @@ class Folder:
             entry["asked"] = job.asked
         if rejected := job.rejected or (before or {}).get("rejected"):
             entry["rejected"] = list(rejected)
+        if last.get("kept"):
+            entry["kept"] = True
         if punk is None:
-            for folder in (*KINDS.values(), UNLOCKED):  # of an earlier recipe
+            for folder in () if last.get("kept") else (*KINDS.values(), UNLOCKED):  # of an earlier recipe
                 (self.path / folder / f"{job.name}.png").unlink(missing_ok=True)
             return self._add({**entry, "error": outcome.error})
         entry |= self._files(job.name, punk)
@@ -126,6 +133,15 @@ class Folder:
         self._add(entry)
         (self.path / UNLOCKED / f"{job.name}.png").unlink(missing_ok=True)
         return entry
+
+    def keep_for_good(self, numbers: Iterable[int]) -> None:
+        """Marks punks as kept: no run changes them again. Raises BatchError where one is not done."""
+        for number in sorted(numbers):
+            entry = self.manifest.last(Job(number=number).name)
+            if entry is None or entry["status"] != "done":
+                raise BatchError(f"{self.path}: punk {number} is not painted, so it cannot be kept; correct --keep")
+            if not entry.get("kept"):
+                self._add({**entry, "kept": True})
 
     def _files(self, name: str, punk: Punk) -> Entry:
         """Writes the files of a punk. -> what the manifest says of them."""
@@ -164,7 +180,13 @@ class Folder:
 
 
 def as_painted(job: Job, entry: Entry) -> Job:
-    """The job as it was painted: with the seed that --unique or --repaint gave it, and the rules of version 0.1."""
+    """The job as it was painted: with the seed that --unique or --repaint gave it, and the rules of version 0.1.
+
+    One that is kept for good is the one of its entry.
+    """
+    if entry.get("kept"):
+        recipe, finish = divide(upgraded(entry["recipe"]))
+        return dataclasses.replace(job, recipe=recipe, finish=finish, asked=entry.get("asked", {}), error="")
     if job.recipe is None:
         return job
     was = upgraded(entry["recipe"])

@@ -46,6 +46,11 @@ def entries_from(folder: Path, start: int) -> tuple[Iterator[Entry], int]:
     return read(), end
 
 
+def entries_so_far(folder: Path) -> Iterator[Entry]:
+    """As `entries`; none where there is no manifest yet."""
+    return entries(folder) if (folder / NAME).exists() else iter(())
+
+
 def warnings(entry: Entry) -> str:
     """What of the request could not be done; version 0.1 wrote apart what a palette lock took."""
     return "; ".join(said for key in ("warnings", "lost") if (said := entry.get(key)))
@@ -212,6 +217,7 @@ _DONE: Rules = {
 _FAILED: Rules = {"error": _text}
 _OPTIONAL: Rules = {
     "asked": _table,
+    "kept": lambda value: value is True,
     "rejected": _seeds,
     "warnings": _text,
     "lost": _text,

@@ -1,7 +1,7 @@
 """Runs jobs into a folder: what is missing, failed or changed is painted or finished anew, the rest is kept."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from punks.batch.manifest import NAME, Entry, entries
 from punks.batch.picks import Rejected
 from punks.batch.places.worker import Outcome, Place
 from punks.batch.shared_palette import share_palette, twins
+from punks.batch.unlike import Others
 from punks.errors import BatchError, PunkError
 from punks.finish import Finish
 from punks.recipe import MAX_SEED, seed_after
@@ -25,12 +26,13 @@ _INVERSE = pow(STRIDE, -1, MAX_SEED + 1)
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of a run: how many were painted, finished anew or kept, and the failed ones by number."""
+    """What became of a run: how many were painted, finished anew or kept, and by number what failed or was alike."""
 
     done: int = 0
     finished: int = 0
     kept: int = 0
     failed: dict[int, str] = field(default_factory=dict[int, str])
+    alike: dict[int, str] = field(default_factory=dict[int, str])
 
 
 Report = Callable[[Job, str], None]
@@ -66,6 +68,9 @@ def run(
     shared_palette: int | None = None,
     verify: bool = False,
     repaint_rejected: bool = False,
+    keep: Collection[int] = (),
+    unlike: Others | None = None,
+    begin: Callable[[], object] = lambda: None,
     report: Report = lambda _job, _status: None,
 ) -> Tally:
     """Paints every job that is not painted in the folder, at a place, finishes what is, and says what became of all.
@@ -73,18 +78,22 @@ def run(
     `unique` gives a punk whose 24x24 a row before has other seeds; `shared_palette` is the number of colors that all
     of them share; both iterate `jobs` again. `verify` compares the SHA-256 of every file, and repaints what is damaged;
     `repaint_rejected` paints the punks that picks.json rejects with another seed, which they keep from then on.
+    `keep` are numbers of painted punks that no run changes from now on, whatever their jobs ask for; `unlike` gives
+    a punk that is too near to one of these others other seeds, too. `begin()` is called when the folder is this run's.
     `report(job, status)` hears of each: done, finished, failed, kept, or again for another seed. Raises BatchError if
     it cannot go on; the same call then does.
     """
     tally = Tally()
     kinds = ("image", "pixels", "painting") if place.paintings else ("image", "pixels")
-    changes = (("seed",) if unique else ()) + (("palette", "background") if shared_palette else ())
+    changes = (("seed",) if unique or unlike else ()) + (("palette", "background") if shared_palette else ())
 
     rejected = Rejected(folder) if repaint_rejected else None
 
     def count(job: Job, status: str, error: str = "") -> None:
         tally.failed.pop(job.number, None)
         tally.failed.update({job.number: error} if status == "failed" else {})
+        if status == "again":
+            tally.alike[job.number] = error
         tally.done += status == "done"
         tally.finished += status == "finished"
         tally.kept += status == "kept"
@@ -94,8 +103,10 @@ def run(
 
     def missing() -> Iterator[Job]:
         for row in jobs:
-            again = rejected is not None and row.name in rejected.names
-            job = _reseeded(row, at.manifest.last(row.name), again=again)
+            entry = at.manifest.last(row.name)
+            kept = entry is not None and entry.get("kept")
+            again = rejected is not None and row.name in rejected.names and not kept
+            job = as_painted(row, entry) if entry and kept else _reseeded(row, entry, again=again)
             todo = at.todo(job, kinds, changes, verify=verify)
             if again or todo == "paint":
                 yield job
@@ -105,8 +116,10 @@ def run(
                 _finish(at, job, count)
 
     with opened(folder) as at:
+        at.keep_for_good(keep)
+        begin()
         _paint(at, missing(), place, count)
-        while unique and (doubles := list(_doubles(at, jobs, count))):
+        while (unique or unlike) and (doubles := list(_doubles(at, jobs, count, unlike, unique=unique))):
             _paint(at, iter(doubles), place, count)
         if shared_palette:
             share_palette(at, jobs, shared_palette)
@@ -129,7 +142,7 @@ def finish_folder(folder: Path, change: Callable[[Finish], Finish], advance: Cal
 
     with opened(folder) as at:
         for entry in list(entries(folder)):
-            if entry["status"] == "done":
+            if entry["status"] == "done" and not entry.get("kept"):
                 recipe, finish = divide(upgraded(entry["recipe"]))
                 asked = entry.get("asked", {})
                 _finish(at, Job(number=entry["job"], recipe=recipe, finish=change(finish), asked=asked), count)
@@ -185,28 +198,32 @@ def _paint(at: Folder, jobs: Iterator[Job], place: Place, count: Callable[[Job, 
         keep(Outcome(job=job, error=job.error))
 
 
-def _doubles(at: Folder, jobs: Iterable[Job], count: Callable[[Job, str, str], None]) -> Iterator[Job]:
-    """The jobs whose cells those of a job before have, with their next seed.
+def _doubles(
+    at: Folder, jobs: Iterable[Job], count: Callable[[Job, str, str], None], unlike: Others | None, *, unique: bool
+) -> Iterator[Job]:
+    """The jobs whose cells those of a job before have, or that are too near to others, with their next seed.
 
     Cells that were given up for that reason stay with a job before for good, so what every job ends with depends
     neither on the order of painting nor on where a run was cut off: the first of its seeds that no job before has.
     """
-    seen: dict[str, str] = {}
+    seen = {entry["cells"]: entry["name"] for entry in entries(at.path) if entry.get("kept") and "cells" in entry}
     for job in jobs:
         entry = at.manifest.last(job.name)
-        if job.recipe is None or entry is None or entry["status"] != "done":
+        if job.recipe is None or entry is None or entry["status"] != "done" or entry.get("kept"):
             continue
-        first = seen.setdefault(entry["cells"], job.name)
-        if first == job.name:
+        first = seen.setdefault(entry["cells"], job.name) if unique else job.name
+        like = unlike.like(at.path, entry) if unlike else ""
+        like = f"the same punk as {first}" if first != job.name else like
+        if not like:
             continue
         asked, rejected = job.recipe.seed, tuple(entry.get("rejected", ()))
         seed = _next_seed(asked, [entry["recipe"]["seed"]])
         if _place(asked, seed) >= SEEDS + len(rejected):
-            outcome = Outcome(job=job, error=f"the same punk as {first} with each of {SEEDS} seeds; change its prompt")
+            outcome = Outcome(job=job, error=f"{like} with each of {SEEDS} seeds; change its prompt")
             at.keep(outcome)
             count(job, "failed", outcome.error)
             continue
-        count(job, "again", "")
+        count(job, "again", like)
         yield replace(job, recipe=job.recipe.replace(seed=seed), asked={"seed": asked}, rejected=rejected)
 
 

@@ -44,7 +44,7 @@ def share_palette(at: Folder, jobs: Iterable[Job], colors: int) -> None:
     def put(one: tuple[Job, Entry]) -> None:
         job, entry = one
         changes = _changes(job.finish, palette)
-        if all(entry["recipe"].get(name) == value for name, value in changes.items()):
+        if entry.get("kept") or all(entry["recipe"].get(name) == value for name, value in changes.items()):
             return
         before = at.punk(entry).painting
         mine, punk = before.finish(job.finish).art, before.finish(replace(job.finish, **changes))

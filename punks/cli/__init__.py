@@ -15,6 +15,8 @@ COMMANDS = {
     "finish": "change the background, eyes, colors or size of finished punks",
     "studio": "make punks on a page in the browser",
     "batch": "paint many punks into a folder",
+    "provenance": "verify the pictures of a collection against their provenance hash",
+    "preview": "make an animation or a sheet to print of finished punks",
     "traits": "list the words for traits that the LoRA knows",
     "snap": "restore pictures made elsewhere to exact pixel art",
     "weights": "list, verify and fetch weights",

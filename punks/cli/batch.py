@@ -1,6 +1,8 @@
 """`punks batch`: many recipes into one folder; the same command goes on after an interruption."""
 
 import argparse
+import functools
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -20,9 +22,11 @@ from punks.request import FIELDS
 if TYPE_CHECKING:
     from punks.batch.collection.draw import CollectionJobs
     from punks.batch.places.worker import Place
+    from punks.batch.unlike import Others
 
 _LISTED = 20  # failed rows
 _COLORS = 64  # of a shared palette
+CELLS = 576
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +59,23 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="check every file, and repaint what is damaged")
     parser.add_argument("--unique", action="store_true", help="paint punks that equal an earlier one with another seed")
     parser.add_argument(
+        "--unlike",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="paint punks that are like one of this batch, or of these pictures, with another seed; repeat for more",
+    )
+    parser.add_argument(
+        "--near", type=int, metavar="N", help="with --unlike: punks are alike if at most N of the 576 cells differ (24)"
+    )
+    parser.add_argument(
+        "--keep",
+        type=_numbers,
+        default=(),
+        metavar="A-B",
+        help="numbers of painted punks, such as 1-4,9, that no run changes from now on",
+    )
+    parser.add_argument(
         "--repaint", choices=["rejected"], help="paint what `punks studio DIR` rejected with another seed, for good"
     )
     parser.add_argument(
@@ -81,23 +102,30 @@ def run(args: argparse.Namespace) -> int:
     """0 when every row is done, 1 when some failed or it had to stop, 130 when it was interrupted."""
     jobs = _jobs(args)
 
+    from punks.batch.collection.draw import CollectionJobs
+    from punks.batch.collection.drawn import write_drawn
     from punks.batch.picks import export_kept
     from punks.batch.run import require_same
     from punks.report.show import show, show_folder
 
-    if not args.overwrite:
+    unlike = _others(args)
+    if not args.overwrite and not args.collection:
         require_same(args.output, jobs)
     with stored(args, args.output), closing(_place(args)) as place:
         try:
             options = {"unique": args.unique, "shared_palette": args.shared_palette, "verify": args.verify}
-            options |= {"repaint_rejected": args.repaint == "rejected"}
+            options |= {"repaint_rejected": args.repaint == "rejected", "keep": args.keep, "unlike": unlike}
+            if isinstance(jobs, CollectionJobs):
+                options["begin"] = functools.partial(write_drawn, args.output, jobs.collection, jobs.columns)
             tally, counts = run_jobs(jobs, args.output, place, **options)
         except KeyboardInterrupt:
             return 130
-    for number, error in sorted(tally.failed.items())[:_LISTED]:
-        say(f"row {number}: {error}")
-    if len(tally.failed) > _LISTED:
-        say(f"and {len(tally.failed) - _LISTED} more in {args.output / NAME}")
+    again = {number: f"{why}; painted with another seed" for number, why in tally.alike.items()}
+    for rows in (again, tally.failed):
+        for number, said in sorted(rows.items())[:_LISTED]:
+            say(f"row {number}: {said}")
+        if len(rows) > _LISTED:
+            say(f"and {len(rows) - _LISTED} more in {args.output / NAME}")
     painted = f"painted, {counts['again']} of them with another seed" if counts["again"] else "painted"
     counted = {painted: tally.done, "finished": tally.finished, "kept": tally.kept, "failed": len(tally.failed)}
     print(printable(f"{args.output}: " + ", ".join(f"{count} {word}" for word, count in counted.items() if count)))
@@ -125,12 +153,13 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     if "variant" not in values and args.on == "local":
         values["variant"] = present_variant()
     if args.collection:
+        from punks.batch.collection.drawn import jobs_into
         from punks.batch.collection.file import read_collection
 
         collection = read_collection(args.collection, args.count, args.seed)
-        for line in collection.notices():
+        jobs = jobs_into(args.output, collection, values, args.keep, overwrite=args.overwrite)
+        for line in jobs.notices():
             print(line, file=sys.stderr)
-        jobs = collection.jobs(values)
     elif args.jobs:
         jobs = read_jobs(args.jobs, values, args.seed or 0)
     else:
@@ -140,6 +169,33 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
         weights.require(variants.variant(first.variant), first.epoch)
         stack(first)
     return jobs
+
+
+def _others(args: argparse.Namespace) -> "Others | None":
+    """What the punks must not be like."""
+    if args.near is not None and not args.unlike:
+        args.parser.error("--near needs --unlike")
+    if not args.unlike:
+        return None
+    from punks.batch.unlike import NEAR, read_others
+
+    if args.near is not None and not 0 <= args.near < CELLS:
+        raise RecipeError("near", args.near, f"use a number of cells from 0 to {CELLS - 1}")
+    if any(one.resolve() == args.output.resolve() for one in args.unlike):
+        raise RecipeError("unlike", str(args.output), "this is the folder of the batch itself; --unique compares those")
+    return read_others(args.unlike, NEAR if args.near is None else args.near)
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """`1-4,9` -> 1, 2, 3, 4, 9."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,7})\s*(?:-\s*(\d{1,7}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last:
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; use numbers from 1 up, such as 1-4,9")
+        found.update(range(first, last + 1))
+    return frozenset(found)
 
 
 def _place(args: argparse.Namespace) -> "Place":

@@ -23,7 +23,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Declares the options: one for each field."""
     parser.description = "Paint punks from a prompt. Each picture carries its recipe."
     parser.add_argument("prompt", nargs="?", help="what to paint; overrides traits")
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help="start from the recipe in a punk or a JSON file")
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="start from the recipe in a punk, a JSON file, or a PNG of A1111 and the like",
+    )
     traits = parser.add_argument_group(
         "traits",
         "What the portrait shows, instead of a prompt; `punks traits` lists the words. --eyes and --background beside "
@@ -138,7 +143,10 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
 
         values["image_sha256"] = picture_hash(args.image)
     if args.recipe is not None:
-        return changed(*_read_recipe(args.recipe), values)
+        read = _read_recipe(args.recipe)
+        if not isinstance(read, dict):
+            return changed(*read, values)
+        values = read | values
     if not {"prompt", "traits", "subject", "hair", "skin", "wear"} & values.keys():
         args.parser.error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     if "variant" not in values:
@@ -146,14 +154,24 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
     return divide(values)
 
 
-def _read_recipe(path: Path) -> tuple[Recipe, Finish]:
+def _read_recipe(path: Path) -> tuple[Recipe, Finish] | dict[str, Any]:
+    """The recipe in a picture of ours or a JSON file; values of a recipe from a PNG that another tool made."""
     if path.suffix.lower() != ".json":
+        from punks.files.parameters import KEY as PARAMETERS
+        from punks.files.parameters import read_parameters
         from punks.files.png import RECIPE as KEY
         from punks.files.png import read_texts
 
-        if KEY not in (texts := read_texts(path)):
-            raise ImageError(f"{path}: no recipe inside; only pictures written by punks carry one")
-        return from_json(texts[KEY])
+        texts = read_texts(path)
+        if KEY in texts:
+            return from_json(texts[KEY])
+        if PARAMETERS not in texts:
+            raise ImageError(f"{path}: no recipe inside; pictures of punks, and PNGs of A1111 and the like, carry one")
+        values, left = read_parameters(texts[PARAMETERS])
+        say(f"punks: {path}: made by another tool; taken: {', '.join(values)}")
+        for line in left:
+            say(f"punks: {path}: left out: {line}")
+        return values
     try:
         return from_json(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:

@@ -73,12 +73,13 @@ def open_image(data: bytes, frame: int | None = None) -> Image.Image:
     return image
 
 
-def png_texts(data: bytes, keys: Collection[str]) -> dict[str, str]:
-    """The texts of a PNG with these keys."""
+def png_texts(data: bytes, keys: Collection[str] | None = None) -> dict[str, str]:
+    """The texts of a PNG, or those with these keys."""
     found: dict[str, str] = {}
     for kind, body, _ in _chunks(data):
         key, _, rest = body.partition(b"\0")
-        if (name := key.decode("latin-1")) not in keys:
+        name = key.decode("latin-1")
+        if keys is not None and name not in keys:
             continue
         if kind == b"tEXt":
             found[name] = rest.decode("latin-1")

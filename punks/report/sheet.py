@@ -29,34 +29,41 @@ def contact_sheet(
     names: Sequence[Sequence[str]] = (),
     title: str = "",
     side: int = 3 * GRID,
+    scale: int = 1,
 ) -> Image.Image:
     """Pictures in a grid on light paper -> RGB. Every picture becomes `side` px: small ones by nearest neighbour.
 
     Titles stand left of the rows and above the columns, `names` beneath the pictures; what is too long for its place
     ends in dots. None leaves a place empty, transparent cells show a checkerboard. The font has Latin letters only.
+    Text and gaps are `scale` times as large as on a screen.
     """
-    font = ImageFont.load_default(TEXT)
+    gap, margin, text_size = (scale * length for length in (GAP, MARGIN, TEXT))
+    font = ImageFont.load_default(text_size)
     columns = max((len(row) for row in rows), default=0)
-    left = MARGIN + (min(320, max(map(round, map(font.getlength, row_titles)))) + GAP if any(row_titles) else 0)
-    top = MARGIN + (2 * TEXT + GAP if title else 0) + (TEXT + GAP if any(column_titles) else 0)
-    across, down = side + GAP, side + GAP + (TEXT + 6 if names else 0)
-    size = (left + columns * across - GAP + MARGIN, top + len(rows) * down - GAP + MARGIN)
+    widest = max(map(round, map(font.getlength, row_titles)), default=0)
+    left = margin + (min(320 * scale, widest) + gap if any(row_titles) else 0)
+    top = margin + (2 * text_size + gap if title else 0) + (text_size + gap if any(column_titles) else 0)
+    across, down = side + gap, side + gap + (text_size + 6 * scale if names else 0)
+    size = (left + columns * across - gap + margin, top + len(rows) * down - gap + margin)
     sheet = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(sheet)
     if title:
-        pen.text((MARGIN, MARGIN), title, INK, ImageFont.load_default(2 * TEXT - 6), "lt")
+        pen.text((margin, margin), title, INK, ImageFont.load_default(2 * text_size - 6 * scale), "lt")
     for at, text in enumerate(column_titles):
-        pen.text((left + at * across, top - GAP + 2), shortened(text, font, side), QUIET, font, "ls")
+        pen.text((left + at * across, top - gap + 2 * scale), shortened(text, font, side), QUIET, font, "ls")
     for y, row in enumerate(rows):
         if y < len(row_titles):
-            text = shortened(row_titles[y], font, left - MARGIN - GAP, lines=max(1, side // (TEXT + 7)))
-            pen.text((MARGIN, top + y * down + side // 2), text, INK, font, "lm", spacing=7)
+            lines = max(1, side // (text_size + 7 * scale))
+            text = shortened(row_titles[y], font, left - margin - gap, lines=lines)
+            pen.text((margin, top + y * down + side // 2), text, INK, font, "lm", spacing=7 * scale)
         for x, picture in enumerate(row):
             corner = (left + x * across, top + y * down)
             if picture is not None:
                 sheet.paste(_sized(picture, side), corner)
             if names and x < len(names[y]):
-                pen.text((corner[0], corner[1] + side + 4), shortened(names[y][x], font, side), QUIET, font, "lt")
+                pen.text(
+                    (corner[0], corner[1] + side + 4 * scale), shortened(names[y][x], font, side), QUIET, font, "lt"
+                )
     return sheet
 
 
@@ -88,8 +95,8 @@ def write_sheets(folder: Path, entries: Iterable[Entry], title: str | None = Non
         said = f"{start + 1:,} to {start + len(part):,} of {len(done):,}" if len(done) > PER_SHEET else f"{len(done):,}"
         columns = min(COLUMNS, math.ceil(math.sqrt(1.6 * len(part))))
         sheet = contact_sheet(
-            _rows(pictures, columns),
-            names=_rows(names, columns),
+            in_rows(pictures, columns),
+            names=in_rows(names, columns),
             title=f"{title or folder.resolve().name}: {said} punk{'s' * (len(done) > 1)}",
             side=(5 if len(part) <= 300 else 3) * GRID,
         )
@@ -108,7 +115,8 @@ def read_pixels(path: Path) -> Image.Image:
     return picture
 
 
-def _rows(items: Sequence[Any], columns: int) -> list[Sequence[Any]]:
+def in_rows(items: Sequence[Any], columns: int) -> list[Sequence[Any]]:
+    """The items, so many a row."""
     return [items[at : at + columns] for at in range(0, len(items), columns)]
 
 

@@ -26,8 +26,8 @@ def show(folder: Path, jobs: Iterable[Job]) -> str:
     if others := [entry["name"] for entry in entries(folder) if entry["job"] > len(jobs) and entry["status"] == "done"]:
         many = f"{others[0]} to {others[-1]} are" if len(others) > 1 else f"{others[0]} is"
         said.append(f"{many} of a larger collection that was here before, in {folder / KINDS['image']} too")
-    table = write_metadata(folder, jobs.collection, jobs.described(entries(folder)))
-    return "\n".join([*said, "", table])
+    said.append(write_metadata(folder, jobs.collection, jobs.described(entries(folder))))
+    return "\n".join(said)
 
 
 def show_folder(folder: Path) -> str:

@@ -246,7 +246,9 @@ def test_a_recipe_of_a_stranger_is_validated(text: str, said: str, capsys: pytes
 def test_a_png_without_recipe_is_said_to_have_none(capsys: pytest.CaptureFixture[str]):
     Image.new("RGB", (2, 2)).save("x.png")
     assert main(["generate", "--recipe", "x.png"]) == 1
-    assert capsys.readouterr().err == "punks: x.png: no recipe inside; only pictures written by punks carry one\n"
+    assert capsys.readouterr().err == (
+        "punks: x.png: no recipe inside; pictures of punks, and PNGs of A1111 and the like, carry one\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """A collection: trait types with weighted values become rows of traits, each value exactly as often as it should be."""
 
+import bisect
+import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from punks.batch.collection.quotas import shares, targets
+from punks.batch.collection.settle import AlikeError, Columns, Rule, check_possible, settle
 from punks.batch.jobs import Job, check_columns
 from punks.batch.manifest import Entry
-from punks.errors import BatchError
+from punks.errors import BatchError, PunkError
 from punks.files.init_image import picture_hash
 from punks.recipe import seed_after
 from punks.request import divide
@@ -17,9 +22,7 @@ from punks.traits import Traits
 
 NONE = "none"
 FIELDS = ("subject", "hair", "eyes", "skin", "background", "wear")
-_TRIES = 200_000  # swaps without a better one, and one more for each punk, before it gives up
-
-Columns = dict[str, list[str]]
+ONE_OF_ONE = "one of one"  # the trait of punks that were written by hand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,54 +35,124 @@ class TraitType:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """Where all of `when` holds, all of `then` must hold (`always`), or must not. Both name types and their values."""
+class OneOfOne:
+    """A punk written by hand: the columns of its row, its name if it has one, and its attributes."""
 
-    number: int
-    when: Mapping[str, frozenset[str]]
-    then: Mapping[str, frozenset[str]]
-    always: bool
+    row: Mapping[str, Any]
+    name: str = ""
+    attributes: Mapping[str, str]
 
-    def broken(self, columns: Columns, row: int) -> bool:
-        if not all(columns[name][row] in values for name, values in self.when.items()):
-            return False
-        return self.always != all(columns[name][row] in values for name, values in self.then.items())
 
-    def __str__(self) -> str:
-        what = "always" if self.always else "never"
-        return f"rule {self.number} (when {_said(self.when)}, {what} {_said(self.then)})"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """What the metadata say. Texts may have `{number}`, `{name}` and `{TRAIT}` in them; see punks.report.metadata.
+
+    `names` are those of the punks in their order, `image` is the address of the pictures' folder, `hidden` the types
+    that metadata and rarity leave out.
+    """
+
+    name: str = "Punk #{number}"
+    names: Sequence[str] = ()
+    description: str = ""
+    external_url: str = ""
+    image: str = ""
+    image_format: str = "png"
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
     """`count` punks: what they differ in, which combinations there must not be, and what their metadata say.
 
-    `name` has `{number}` in it; the picture's file name is put behind `image`. The same seed draws the same rows.
+    The same seed draws the same rows. `ones` are the punks written by hand, by number. With `unique_traits` no two
+    punks have the same traits, hidden ones aside.
     """
 
     types: Sequence[TraitType]
     count: int
     seed: int = 0
     rules: Sequence[Rule] = ()
-    name: str = "Punk #{number}"
-    description: str = ""
-    image: str = ""
+    unique_traits: bool = False
+    ones: Mapping[int, OneOfOne] = field(default_factory=dict[int, OneOfOne])
+    labels: Labels = field(default_factory=Labels)
 
-    def draw(self) -> Columns:
+    def draw(self, drawn: Mapping[str, Sequence[str]] | None = None) -> Columns:
         """A value of each type for every punk: exact quotas, shuffled, then swapped until no rule is broken.
 
-        Swaps change who has a value, never how many. Raises BatchError if the rules cannot hold, or did not.
+        `drawn` are values that stay, by type and row; rows beyond its end, and empty values, are drawn. Swaps change
+        who has a value, never how many. One-of-ones have empty values. Raises BatchError if that is impossible.
         """
-        counts = {one.name: quotas(one.weights, self.count) for one in self.types}
+        try:
+            return self._arranged(drawn or {}, self.count)
+        except AlikeError as error:
+            possible = self._possible(drawn or {})
+            raise BatchError(
+                f"unique_traits: found no way for {self.count} punks to differ under these weights and rules; "
+                f"{possible} can; use --count {possible}, or add values"
+            ) from error
+
+    def _arranged(self, drawn: Mapping[str, Sequence[str]], count: int) -> Columns:
+        """The columns of so many punks. Raises AlikeError where some would be alike, BatchError for a broken rule."""
+        size = max(map(len, drawn.values()), default=0)
+        names = list(dict.fromkeys([*(one.name for one in self.types), *drawn]))
+        columns = {name: [*drawn.get(name, ()), *[""] * count][:count] for name in names}
+        rows = [row for row in range(count) if row + 1 not in self.ones]
+        for row in set(range(count)) - set(rows):
+            for column in columns.values():
+                column[row] = ""
+        free = [row for row in rows if row >= size or not any(column[row] for column in columns.values())]
+        stay = sorted(set(rows) - set(free))
+        counts: dict[str, Counter[str]] = {}
+        for one in self.types:
+            kept = Counter(columns[one.name][row] or NONE for row in stay)
+            counts[one.name] = Counter(targets(one.weights, len(rows), kept))
+            counts[one.name].subtract(kept)
         for rule in self.rules:
-            _check_possible(rule, counts, self.count)
-        columns = {name: [value for value in one for _ in range(one[value])] for name, one in counts.items()}
-        for name, column in columns.items():
-            random.Random(f"{self.seed}/{name}").shuffle(column)
-        _settle(columns, self.rules, random.Random(f"{self.seed}/rules"))
+            check_possible(rule, counts, len(free))
+        if self.unique_traits and free and self._most(len(rows)) < len(rows):
+            raise AlikeError("there are too few values")
+        for name, of in counts.items():
+            bag = list(of.elements())
+            random.Random(f"{self.seed}/{name}").shuffle(bag)
+            for row, value in zip(free, bag, strict=True):
+                columns[name][row] = value
+        asked = (columns, free, stay, self.rules, self.shown if self.unique_traits else (), f"{self.seed}/rules")
+        try:
+            settle(*asked)
+        except AlikeError:
+            settle(*asked, {one.name: shares(one.weights, len(rows)) for one in self.types})
         return columns
 
-    def jobs(self, defaults: Mapping[str, Any]) -> "CollectionJobs":
+    @property
+    def shown(self) -> list[str]:
+        """The names of the types that are not hidden."""
+        return [one.name for one in self.types if one.name not in self.labels.hidden]
+
+    def _most(self, count: int) -> int:
+        """The most of `count` drawn punks that may all differ, as far as numbers of combinations tell."""
+        types = [one for one in self.types if one.name in self.shown]
+        combinations = math.prod(len(one.weights) for one in types)
+
+        def crowded(number: int) -> bool:
+            """Whether more punks must have a value than there are combinations with it."""
+            room = {one.name: combinations // len(one.weights) for one in types}
+            return any(max(shares(one.weights, number).values()) - 1 > room[one.name] for one in types)
+
+        return bisect.bisect_left(range(1, min(count, combinations) + 1), True, key=crowded)
+
+    def _possible(self, drawn: Mapping[str, Sequence[str]]) -> int:
+        """The largest number of punks that a draw succeeds for, found by halving; to 10% where there are many."""
+        low, high = max(map(len, drawn.values()), default=0), self._most(self.count) + len(self.ones) + 1
+        while high - low > 1 + low // 10:
+            middle = (low + high) // 2
+            try:
+                self._arranged(drawn, middle)
+                low = middle
+            except BatchError:
+                high = middle
+        return low
+
+    def jobs(self, defaults: Mapping[str, Any], drawn: Mapping[str, Sequence[str]] | None = None) -> "CollectionJobs":
         """A job for each punk, with these fields of a recipe; `image` is the file that all of them start from.
 
         Raises RecipeError, ImageError, and what `draw` raises.
@@ -89,13 +162,13 @@ class Collection:
         fields = {name: value for name, value in defaults.items() if name != "image"}
         if image is not None:
             fields["image_sha256"] = picture_hash(image)
-        return CollectionJobs(collection=self, columns=self.draw(), fields=fields, image=image)
+        return CollectionJobs(collection=self, columns=self.draw(drawn), fields=fields, image=image)
 
     def traits(self, values: Mapping[str, str]) -> Traits:
         """Values by type -> the traits of a portrait; types of one field are said one after the other."""
         filled: dict[str, list[str]] = {name: [] for name in FIELDS}
         for one in self.types:
-            if one.name in values and values[one.name] != NONE:
+            if values.get(one.name, NONE) != NONE:
                 filled[one.field].append(values[one.name])
         worn = tuple(filled.pop("wear"))
         return Traits(**{name: ", ".join(words) or None for name, words in filled.items()}, wear=worn)  # pyright: ignore[reportArgumentType]
@@ -106,16 +179,6 @@ class Collection:
         for one in self.types:
             for value in one.weights:
                 yield one, value, self.traits({subject.name: next(iter(subject.weights)), one.name: value})
-
-    def notices(self) -> list[str]:
-        """Lines on values that look like a slip of a word that the training knows, and on those that no punk gets."""
-        lines = [line for _, _, traits in self.alone() for line in traits.warnings()]
-        for one in self.types:
-            if nobody := [value for value, number in quotas(one.weights, self.count).items() if number == 0]:
-                lines.append(
-                    f"{one.name}: none of {self.count} punks gets {', '.join(nobody)}; the weight is too small"
-                )
-        return list(dict.fromkeys(lines))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,88 +194,42 @@ class CollectionJobs:
         return self.collection.count
 
     def __iter__(self) -> Iterator[Job]:
-        for number in range(1, len(self) + 1):
-            traits = self.collection.traits(self.values(number))
-            seed = seed_after(self.collection.seed, number - 1)
-            recipe, finish = divide({**self.fields, "traits": traits, "seed": seed})
-            yield Job(number=number, recipe=recipe, finish=finish, image=self.image)
+        return map(self._job, range(1, len(self) + 1))
 
-    def values(self, number: int) -> dict[str, str]:
-        """What was drawn for a punk, by type; numbers begin at 1."""
-        return {name: column[number - 1] for name, column in self.columns.items()}
+    def _job(self, number: int) -> Job:
+        fields = {**self.fields, "seed": seed_after(self.collection.seed, number - 1)}
+        one = self.collection.ones.get(number)
+        if one is None:
+            recipe, finish = divide({**fields, "traits": self.collection.traits(self.values(number))})
+            return Job(number=number, recipe=recipe, finish=finish, image=self.image)
+        try:
+            recipe, finish = divide({**fields, **one.row})
+        except PunkError as error:  # with the fields of all; by itself the row was right
+            return Job(number=number, error=str(error))
+        return Job(number=number, recipe=recipe.outputs(1, draw=True)[0], finish=finish, image=self.image)
+
+    def notices(self) -> list[str]:
+        """Lines on values that look like a slip of a word that the training knows, and on numbers that are off."""
+        lines = [line for _, _, traits in self.collection.alone() for line in traits.warnings()]
+        drawn = len(self) - len(self.collection.ones)
+        for one in self.collection.types:
+            counts = Counter(self.columns[one.name])
+            if nobody := [value for value in one.weights if not counts[value]]:
+                lines.append(f"{one.name}: none of {drawn} punks gets {', '.join(nobody)}; the weight is too small")
+            for value, share in shares(one.weights, drawn).items():
+                if abs(counts[value] - share) > 1:
+                    lines.append(
+                        f"{one.name}: {counts[value]} of {drawn} punks have {value}, where its weight gives "
+                        f"{float(share):.3g}; the punks that are kept leave no other way"
+                    )
+        return list(dict.fromkeys(lines))
+
+    def values(self, number: int) -> Mapping[str, str]:
+        """What was drawn for a punk, by type, or the attributes of a one-of-one; numbers begin at 1."""
+        if one := self.collection.ones.get(number):
+            return one.attributes
+        return {name: column[number - 1] for name, column in self.columns.items() if column[number - 1]}
 
     def described(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Entries of the manifest with their `traits`; those of punks that are not in this collection are left out."""
         return ({**one, "traits": self.values(one["job"])} for one in entries if one["job"] <= len(self))
-
-
-def quotas(weights: Mapping[str, Fraction], count: int) -> dict[str, int]:
-    """How many of `count` have each value: the largest-remainder method (Hamilton 1792), ties in the order given."""
-    total = sum(weights.values())
-    shares = {value: count * weight / total for value, weight in weights.items()}
-    whole = {value: int(share) for value, share in shares.items()}
-    by_remainder = sorted(shares, key=lambda value: whole[value] - shares[value])
-    for value in by_remainder[: count - sum(whole.values())]:
-        whole[value] += 1
-    return whole
-
-
-def _check_possible(rule: Rule, counts: Mapping[str, Mapping[str, int]], count: int) -> None:
-    """Raises BatchError where numbers alone show that a rule cannot hold; rules on more than two types may pass."""
-    if len(rule.when) > 1 or len(rule.then) > 1:
-        return
-    (one, ones), (other, others) = *rule.when.items(), *rule.then.items()
-    have = sum(counts[one][value] for value in ones)
-    room = sum(counts[other][value] for value in others)
-    room = room if rule.always else count - room
-    if have > room:
-        raise BatchError(
-            f"{rule} cannot hold: {have} of {count} punks have {_said(rule.when)}, and only {room} of them may; "
-            "change the weights"
-        )
-
-
-def _settle(columns: Columns, rules: Sequence[Rule], rng: random.Random) -> None:
-    """Swaps values between rows until no rule is broken: min-conflicts with noise (Minton et al. 1992)."""
-    count = len(next(iter(columns.values())))
-    broken = [sum(rule.broken(columns, row) for rule in rules) for row in range(count)]
-    bad = [row for row in range(count) if broken[row]]
-    place = {row: at for at, row in enumerate(bad)}
-
-    def update(row: int, now: int) -> None:
-        if now and not broken[row]:
-            place[row] = len(bad)
-            bad.append(row)
-        elif broken[row] and not now:
-            last = bad.pop()
-            at = place.pop(row)
-            if last != row:
-                bad[at], place[last] = last, at
-        broken[row] = now
-
-    fewest, patience = len(bad), _TRIES + count
-    while patience:
-        if not bad:
-            return
-        patience = _TRIES + count if len(bad) < fewest else patience - 1
-        fewest = min(fewest, len(bad))
-        row, other = rng.choice(bad), rng.randrange(count)
-        rule = next(one for one in rules if one.broken(columns, row))
-        column = columns[rng.choice([*rule.when, *rule.then])]
-        column[row], column[other] = column[other], column[row]
-        after = [sum(one.broken(columns, at) for one in rules) for at in (row, other)]
-        worse = sum(after) - broken[row] - broken[other]
-        if worse <= 0 or (worse == 1 and rng.random() < 0.1 / count):
-            update(row, after[0])
-            update(other, after[1])
-        else:
-            column[row], column[other] = column[other], column[row]
-    worst = max(rules, key=lambda rule: sum(rule.broken(columns, row) for row in bad))
-    raise BatchError(
-        f"the rules cannot all hold: {len(bad)} of {count} punks still break one, most often {worst}; "
-        "change the weights, or loosen a rule"
-    )
-
-
-def _said(conditions: Mapping[str, frozenset[str]]) -> str:
-    return " and ".join(f"{name} {' or '.join(sorted(values))}" for name, values in conditions.items())
