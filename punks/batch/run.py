@@ -92,8 +92,9 @@ def run(
     def count(job: Job, status: str, error: str = "") -> None:
         tally.failed.pop(job.number, None)
         tally.failed.update({job.number: error} if status == "failed" else {})
-        if status == "again":
-            tally.alike[job.number] = error
+        tally.alike.update({job.number: error} if status == "again" else {})
+        if status == "failed":
+            tally.alike.pop(job.number, None)
         tally.done += status == "done"
         tally.finished += status == "finished"
         tally.kept += status == "kept"

@@ -79,6 +79,7 @@ def test_a_row_that_is_like_others_with_every_seed_fails(tmp_path: Path):
     place = Drawn(same)
     tally = run(rows(7), tmp_path / "new", place, unlike=read_others([tmp_path / "old"]))
     assert len(place.painted) == SEEDS
+    assert tally.alike == {}
     assert tally.failed[1].endswith(f"(no cell differs) with each of {SEEDS} seeds; change its prompt")
 
 
