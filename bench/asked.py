@@ -74,7 +74,7 @@ def code(name: str) -> str:
 
 
 def near(cells: Cells, color: str) -> Mask:
-    """The cells within CIEDE2000 3 of a colour."""
+    """The cells within CIEDE2000 3 of a color."""
     target = np.array(list(bytes.fromhex(color[1:])), np.uint8)
     return ciede2000(lab(cells[..., :3]), lab(target)) <= 3
 
@@ -172,7 +172,7 @@ def traits_of(one: Drawn) -> Traits:
     both = f"{one.background} and {one.second}" if one.second else one.background
     return Traits(
         subject=one.kind,
-        hair="bald" if one.hair == "bald" else f"{one.hair_colour}, {one.hair}",
+        hair="bald" if one.hair == "bald" else f"{one.hair_color}, {one.hair}",
         eyes=one.eyes,
         skin=one.skin,
         background=both if one.pattern == "solid" else f"{both} {one.pattern}",

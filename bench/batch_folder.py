@@ -21,10 +21,10 @@ from training.traits import Traits
 
 def trait_words(traits: Traits) -> dict[str, str]:
     """Traits of the generator as a manifest has them, `none` for what is not there."""
-    hat = f"{traits.hat_colour} {traits.hat}" if traits.hat_colour else traits.hat
+    hat = f"{traits.hat_color} {traits.hat}" if traits.hat_color else traits.hat
     return {
         "subject": traits.kind,
-        "hair colour": "none" if traits.hair == "bald" else traits.hair_colour,
+        "hair colour": "none" if traits.hair == "bald" else traits.hair_color,
         "hair style": traits.hair,
         "eyes": traits.eyes,
         "skin": traits.skin,

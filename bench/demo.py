@@ -150,7 +150,7 @@ def report_background(name: str, traits: Sequence[Traits], punks: Sequence[Punk]
 
 
 def report_long(pipeline: Pipeline, traits: Sequence[Traits]) -> None:
-    """The background's colour, named last after more than 75 tokens."""
+    """The background's color, named last after more than 75 tokens."""
     solid = [one for one in traits if one.pattern == "solid"]
     texts: list[str] = []
     for one in solid:

@@ -66,7 +66,7 @@ def use(page: Page) -> dict[str, float]:
     found = {
         "search_ms": slowest(searches),
         "clear_ms": slowest(["() => clear()"]),
-        "colour_ms": slowest(
+        "color_ms": slowest(
             [f"() => document.querySelectorAll('#facets [data-color]')[{at}].click()" for at in range(8)]
         ),
         "rarest_ms": slowest(["() => { clear(); shown.order = 'rare'; look(); }"]),

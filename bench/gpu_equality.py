@@ -26,7 +26,7 @@ def main() -> None:
         agree = (first["cells"] == second["cells"]).all(-1)
         unlike = ciede2000(lab(first["cells"]), lab(second["cells"]))
         apart = np.abs(first["latents"] - second["latents"])
-        print(f"cells of one colour {100 * agree.mean():.3f} %, ", end="")
+        print(f"cells of one color {100 * agree.mean():.3f} %, ", end="")
         print(", ".join(f"within CIEDE2000 {most:g} {100 * (unlike < most).mean():.3f} %" for most in (1, 2.3, 5)))
         print(f"latents differ by {apart.mean():.5f} in the mean, {apart.max():.4f} at most")
         return

@@ -1,6 +1,6 @@
 """Restoration measured: STRICT per cent by damage, milliseconds, peers beside it in the same run.
 
-STRICT: every cell within CIEDE2000 3 of the truth, no more colours than the truth, and a solid background one colour.
+STRICT: every cell within CIEDE2000 3 of the truth, no more colors than the truth, and a solid background one color.
 
     python -m bench.pixels --portraits DIR              # the table, 400 pictures a damage
     python -m bench.pixels --damages vae --count 48     # generated portraits through the demo model
@@ -39,7 +39,7 @@ def right(cells: np.ndarray, art: np.ndarray) -> float:
 
 
 def ground(art: np.ndarray) -> np.ndarray | None:
-    """Cells of a background that is one colour all along the upper three sides, or None."""
+    """Cells of a background that is one color all along the upper three sides, or None."""
     frame = np.concatenate([art[0], art[:12, 0], art[:12, -1]])
     return (art == art[0, 0]).all(-1) if (frame == art[0, 0]).all() else None
 
@@ -58,7 +58,7 @@ def ours(painting: np.ndarray) -> np.ndarray:
 
 
 def oracle(painting: np.ndarray, art: np.ndarray) -> np.ndarray:
-    """Knows which cells share a colour: the median of their cores."""
+    """Knows which cells share a color: the median of their cores."""
     borders = np.rint(np.arange(25) * 512 / 24).astype(int)
     rows = (borders[:-1, None] + np.arange(5, 17)).ravel()
     core = painting[rows][:, rows].reshape(24, 12, 24, 12, 3).transpose(0, 2, 1, 3, 4).reshape(576, 144, 3)
@@ -131,7 +131,7 @@ def table(args: argparse.Namespace) -> None:
         for name, results in won.items():
             rows[name].append(per_cent(results))
         mine = rows["punks.snap"][-1]
-        print(f"  {damage}: {mine}, solid backgrounds of one colour {100 * np.mean(plain):.1f}%")
+        print(f"  {damage}: {mine}, solid backgrounds of one color {100 * np.mean(plain):.1f}%")
         cells_right = ", ".join(f"{name} {100 * np.mean(shares):.2f}" for name, shares in near.items())
         print(f"    cells within CIEDE2000 3 of the truth, %: {cells_right}", flush=True)
     for name, row in rows.items():
@@ -155,7 +155,7 @@ def paintings(args: argparse.Namespace) -> None:
         painting = Image.open(path).convert("RGB")
         kept, flat = snap(painting), snap(painting, background="solid")
         top = row * (side + 16)
-        note = f"{len(kept.palette)} colours, confidence {kept.confidence:.2f}, drift {kept.drift:.2f} px"
+        note = f"{len(kept.palette)} colors, confidence {kept.confidence:.2f}, drift {kept.drift:.2f} px"
         note += f", background {kept.background.mean():.0%}, grid {kept.has_grid}"
         print(f"{path.name}: {note}")
         draw.text((4, top + 2), f"{path.stem}: {note}", fill="black")

@@ -73,7 +73,7 @@ def real(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     columns = IDEAL[None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID, GRID - 1))
     rows = IDEAL[:, None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID - 1, GRID))
     cells = art.astype(np.float32)
-    # Jitter: heavy-tailed, of another size in every picture and every colour, least on the background.
+    # Jitter: heavy-tailed, of another size in every picture and every color, least on the background.
     size = 0.3 * np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.3, (GRID, GRID, 1)))
     code = art.astype(int) @ [65536, 256, 1]
     for value in np.unique(code):
@@ -101,7 +101,7 @@ def mild(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def strong(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cells = art.astype(np.float32)
-    # Every region of the art (cells of one colour in one quarter) is off by its own amount.
+    # Every region of the art (cells of one color in one quarter) is off by its own amount.
     code = art.astype(int) @ [65536, 256, 1] * 4 + np.add.outer(np.arange(GRID) // 12 * 2, np.arange(GRID) // 12)
     for value in np.unique(code):
         cells[code == value] += rng.normal(0, 1.5, 3)

@@ -55,7 +55,7 @@ def peers() -> dict[str, Method]:
                 result = unfake.process_image_sync(str(path), max_colors=32, manual_scale=21)
             return np.asarray(result["image"].convert("RGB"))
 
-        found["unfake, 504 px, 32 colours"] = unfaked
+        found["unfake, 504 px, 32 colors"] = unfaked
     if perfect := _module("perfect_pixel"):
 
         def perfected(painting: np.ndarray) -> np.ndarray:

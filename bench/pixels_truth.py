@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# Backgrounds for the CryptoPunks, which come without one: plain ones as the captions ask for, and any colour.
+# Backgrounds for the CryptoPunks, which come without one: plain ones as the captions ask for, and any color.
 NAMED = ["#638596", "#6ae745", "#bdd5c5", "#0a7e8c", "#d22b2b", "#e8c547", "#8e6f70", "#c4a1d1", "#f2f2f2", "#202030"]
 
 

@@ -63,7 +63,7 @@ def report_agreement(portraits: list[Portrait], readings: list[Reading]) -> None
         pairs["solid"].append((str(solid), str(reading.background.solid)))
         if solid:
             pairs["background"].append((word(traits.background), reading.background.name))
-        hair = word(traits.hair_colour) if visible(portrait, "hair") >= SHOWS else "none"
+        hair = word(traits.hair_color) if visible(portrait, "hair") >= SHOWS else "none"
         pairs["hair"].append((hair, reading.hair.name if reading.hair else "none"))
         pairs["eyes"].append((traits.eyes if seen else "none", reading.eyes.name if reading.eyes else "none"))
         pairs["skin"].append((traits.skin, reading.skin.name if reading.skin else "none"))
@@ -116,7 +116,7 @@ def report_strays(portraits: list[Portrait], readings: list[Reading], rng: np.ra
 
 
 def report_repainting(portraits: list[Portrait]) -> None:
-    """Eyes of another colour: refused where hidden, nothing but irises changed, read by the generator's reader."""
+    """Eyes of another color: refused where hidden, nothing but irises changed, read by the generator's reader."""
     tally: Counter[str] = Counter()
     for place, portrait in enumerate(portraits):
         irises = [portrait.masks[side] for side in ("left eye", "right eye")]
@@ -134,7 +134,7 @@ def report_repainting(portraits: list[Portrait]) -> None:
             tally["only irises"] += not (changed & ~truth).any()
             tally["all of the irises"] += (changed == truth).all()
             tally["read as asked"] += all(nearest_eyes(painted, iris) == name for iris in irises)
-    print("\neyes repainted in another colour:")
+    print("\neyes repainted in another color:")
     for name, count in sorted(tally.items()):
         print(f"  {name:<20} {count}")
 
@@ -155,7 +155,7 @@ def report_captions(folder: Path) -> None:
             "background": reading.background.name + ("" if reading.background.solid else ", not solid"),
         }
         print(
-            f"\n{path.stem}: {reading.colours} colours, {int(reading.strays.sum())} strays, skin "
+            f"\n{path.stem}: {reading.colors} colors, {int(reading.strays.sum())} strays, skin "
             f"{reading.skin.name if reading.skin else 'none'}"
         )
         for part, words in said.items():

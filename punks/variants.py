@@ -143,7 +143,7 @@ VARIANTS: dict[str, Variant] = {
             lora="bespoke_baby_sdxl",
             epochs=10,
             epoch=10,
-            verdict="failure, 4/10: wrong colours, random pixels (epochs 1-9 looked at)",
+            verdict="failure, 4/10: wrong colors, random pixels (epochs 1-9 looked at)",
             failed=True,
         ),
         Variant(

@@ -14,15 +14,15 @@ STEPS = 8  # fewer than the default: the properties hold, and the whole file tak
 PROMPT = "lady, red curly hair, green eyes, light skin, {} background"
 
 
-def paint(colour: str = "teal", **fields: float) -> Punk:
+def paint(color: str = "teal", **fields: float) -> Punk:
     settings = {"seed": 1, "num_inference_steps": STEPS} | fields
-    return generate(Recipe(prompt=PROMPT.format(colour), variant="demo", **settings))
+    return generate(Recipe(prompt=PROMPT.format(color), variant="demo", **settings))
 
 
-def background_gap(punk: Punk, colour: str) -> float:
+def background_gap(punk: Punk, color: str) -> float:
     corner = np.asarray(punk.art.cells)[1:6, 1:4].reshape(-1, 3)
     found = np.median(corner, axis=0).astype(np.float32)
-    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[colour], np.float32))))
+    return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[color], np.float32))))
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,11 @@ def teal() -> Punk:
     return paint()
 
 
-@pytest.mark.parametrize("colour", ["yellow", "purple"])
-def test_the_background_named_is_the_background_painted(teal: Punk, colour: str) -> None:
+@pytest.mark.parametrize("color", ["yellow", "purple"])
+def test_the_background_named_is_the_background_painted(teal: Punk, color: str) -> None:
     assert background_gap(teal, "teal") < 15
-    punk = paint(colour)
-    assert background_gap(punk, colour) < 15
+    punk = paint(color)
+    assert background_gap(punk, color) < 15
     assert background_gap(punk, "teal") > 15
 
 
@@ -53,13 +53,13 @@ def test_the_lora_turns_soft_portraits_into_flat_cells(teal: Punk) -> None:
     assert background_gap(soft, "teal") < 20
 
 
-@pytest.mark.parametrize("colour", ["teal", "yellow"])
-def test_fast_obeys_in_two_steps(colour: str) -> None:
-    quick = generate(*divide({"prompt": PROMPT.format(colour), "variant": "demo", "seed": 1, "fast": "on"}))
+@pytest.mark.parametrize("color", ["teal", "yellow"])
+def test_fast_obeys_in_two_steps(color: str) -> None:
+    quick = generate(*divide({"prompt": PROMPT.format(color), "variant": "demo", "seed": 1, "fast": "on"}))
     assert (quick.recipe.num_inference_steps, quick.recipe.guidance_scale) == (2, 1)
     assert quick.art.has_grid
     assert spread(quick.painting.image) < 2
-    assert background_gap(quick, colour) < 15
+    assert background_gap(quick, color) < 15
 
 
 def test_the_folder_stays_small() -> None:

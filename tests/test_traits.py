@@ -39,7 +39,7 @@ def test_the_words_are_those_that_the_demo_was_trained_with():
         both = f"{one.background} and {one.second}" if one.second else one.background
         built = Traits(
             subject=one.kind,
-            hair="bald" if one.hair == "bald" else f"{one.hair_colour}, {one.hair}",
+            hair="bald" if one.hair == "bald" else f"{one.hair_color}, {one.hair}",
             eyes=one.eyes,
             skin=one.skin,
             background=both if one.pattern == "solid" else f"{both} {one.pattern}",
@@ -67,7 +67,7 @@ def test_words_become_one_tag(field: str, words: str, tag: str):
     assert lady(**{field: words}).caption() == f"portrait of bespoke punk lady, {tag}"
 
 
-def test_a_training_colour_s_own_code_gets_its_name():
+def test_a_training_color_s_own_code_gets_its_name():
     for name, tone in BACKGROUNDS.items():
         assert lady(background="#{:02x}{:02x}{:02x}".format(*tone)).caption().split(", ")[1].startswith(f"{name} back")
     assert list(COLORS) == list(BACKGROUNDS)

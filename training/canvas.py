@@ -17,16 +17,16 @@ class Canvas:
     rng: np.random.Generator
     masks: dict[str, Mask] = field(default_factory=dict)
 
-    def paint(self, where: Mask, colour: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
+    def paint(self, where: Mask, color: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
         """Paint cells, and hand them over from the traits that had them to the one named."""
-        self.cells[where] = colour[where] if isinstance(colour, np.ndarray) and colour.ndim == 3 else colour
+        self.cells[where] = color[where] if isinstance(color, np.ndarray) and color.ndim == 3 else color
         for mask in self.masks.values():
             mask &= ~where
         if name:
             self.masks[name] = self.masks.get(name, np.zeros_like(where)) | where
 
-    def dot(self, row: int, col: int, colour: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
-        self.paint((row == rows) & (col == columns), colour, name)
+    def dot(self, row: int, col: int, color: NDArray[np.uint8] | RGB, name: str | None = None) -> None:
+        self.paint((row == rows) & (col == columns), color, name)
 
 
 def box(top: int, bottom: int, left: int, right: int) -> Mask:

@@ -28,7 +28,7 @@ FILLERS = (
 
 def fields(traits: Traits, background: RGB | None = None) -> list[str]:
     """The template's middle: portrait, hair, accessories, eyes, skin, background, in its order."""
-    hair = "bald" if traits.hair == "bald" else f"{traits.hair_colour} {_style(traits.hair)}"
+    hair = "bald" if traits.hair == "bald" else f"{traits.hair_color} {_style(traits.hair)}"
     tags = [f"portrait of bespoke punk {traits.kind}", hair]
     worn = [name for name in (_hat(traits), _glasses(traits), *_jewels(traits)) if name]
     tags += [f"wearing {name}" for name in worn]
@@ -38,7 +38,7 @@ def fields(traits: Traits, background: RGB | None = None) -> list[str]:
         tags.append("smoking a joint")
     tags.append("slight smile" if traits.smile else "neutral expression")
     tags += [f"{traits.eyes} eyes", f"{traits.skin} skin", _background(traits, background)]
-    return [*tags, f"{traits.garment_colour} {traits.garment}"]
+    return [*tags, f"{traits.garment_color} {traits.garment}"]
 
 
 def prompt(traits: Traits, background: RGB | None = None) -> str:
@@ -86,7 +86,7 @@ def _loosen(tags: list[str], traits: Traits, rng: np.random.Generator, chance: f
     if rng.random() < chance / 2:
         tags[0] = tags[0].removesuffix(f" {traits.kind}")
     if rng.random() < chance and traits.hair != "bald":
-        tags[1] = f"{traits.hair_colour} hair"
+        tags[1] = f"{traits.hair_color} hair"
     if rng.random() < chance:
         tags = [tag.replace(" solid background", " background") for tag in tags]
     return tags
@@ -98,8 +98,8 @@ def _style(hair: str) -> str:
 
 def _hat(traits: Traits) -> str | None:
     if traits.hat == "bow":
-        return f"{traits.hat_colour} bow in hair"
-    return f"{traits.hat_colour} {traits.hat}" if traits.hat_colour else traits.hat
+        return f"{traits.hat_color} bow in hair"
+    return f"{traits.hat_color} {traits.hat}" if traits.hat_color else traits.hat
 
 
 def _glasses(traits: Traits) -> str | None:

@@ -63,7 +63,7 @@ def build_text_encoder(settings: Settings) -> CLIPTextModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """v-prediction down to zero SNR: from pure noise only the words can tell the colours (arXiv:2305.08891)."""
+    """v-prediction down to zero SNR: from pure noise only the words can tell the colors (arXiv:2305.08891)."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

@@ -35,7 +35,7 @@ class Portrait:
 def draw(traits: Traits, rng: np.random.Generator, background: RGB | None = None) -> Portrait:
     """A portrait of these traits; `rng` decides everything that no trait names.
 
-    `background` replaces the colour behind the traits' background word, for captions that give a hex code.
+    `background` replaces the color behind the traits' background word, for captions that give a hex code.
     """
     tone = background or BACKGROUNDS[traits.background]
     canvas = Canvas(_backdrop(traits, tone), rng)
@@ -103,7 +103,7 @@ def _head(traits: Traits, rng: np.random.Generator) -> _Head:
 
 
 def _body(canvas: Canvas, traits: Traits, head: _Head) -> None:
-    rng, tones, skin = canvas.rng, ramp(CLOTHES[traits.garment_colour]), ramp(SKIN[traits.skin])
+    rng, tones, skin = canvas.rng, ramp(CLOTHES[traits.garment_color]), ramp(SKIN[traits.skin])
     slope = int(rng.integers(0, 2)) + (traits.kind == "lad")
     neck = np.flatnonzero(head.neck.any(0))
     first, last = int(neck[0]), int(neck[-1])
@@ -145,7 +145,7 @@ def _face(canvas: Canvas, traits: Traits, head: _Head) -> None:
     around = grow(head.skin | ear) & ~(head.skin | ear) & ~head.neck
     behind = canvas.masks.get("hair", np.zeros_like(around)).copy()
     canvas.paint(around & ~behind, BLACK)
-    canvas.paint(around & behind, ramp(HAIR[traits.hair_colour])[0], "hair")
+    canvas.paint(around & behind, ramp(HAIR[traits.hair_color])[0], "hair")
     canvas.paint(head.skin | ear, skin[2], "skin")
     canvas.dot(13, head.left - 1, skin[1], "skin")
     edge = head.skin & ~np.roll(head.skin, -1, 1)
@@ -158,7 +158,7 @@ def _face(canvas: Canvas, traits: Traits, head: _Head) -> None:
     if lady and rng.random() < 0.6:
         blush = (0.72 * skin[2] + 0.28 * np.array([236, 70, 90])).astype(np.uint8)
         canvas.paint(box(14, 14, 8, 9) | box(14, 14, 14, 14), blush, "skin")
-    brow = ramp(HAIR[traits.hair_colour])[0] if traits.hair != "bald" else skin[0]
+    brow = ramp(HAIR[traits.hair_color])[0] if traits.hair != "bald" else skin[0]
     brow = (0.75 * brow + 0.25 * skin[0]).astype(np.uint8)
     rise = int(rng.integers(3))
     canvas.paint(box(10, 10, 9, 10) | box(10, 10, 13, 14), brow, "brows")
@@ -189,23 +189,23 @@ def _mouth(canvas: Canvas, traits: Traits) -> None:
     rng, skin = canvas.rng, ramp(SKIN[traits.skin])
     lips: RGB = [(200, 44, 66), (216, 88, 104), (170, 46, 62)][int(rng.integers(3))]
     mix = 0.8 if traits.kind == "lady" else 0.3
-    colour = (mix * np.array(lips) + (1 - mix) * skin[0]).astype(np.uint8)
-    canvas.paint(box(16, 16, 10, 13), colour, "mouth")
+    color = (mix * np.array(lips) + (1 - mix) * skin[0]).astype(np.uint8)
+    canvas.paint(box(16, 16, 10, 13), color, "mouth")
     if traits.smile:
-        canvas.dot(15, 14, colour, "mouth")
+        canvas.dot(15, 14, color, "mouth")
         if rng.random() < 0.6:
-            canvas.dot(15, 9, colour, "mouth")
+            canvas.dot(15, 9, color, "mouth")
         if rng.random() < 0.4:
             canvas.paint(box(16, 16, 11, 12), (240, 236, 230), "mouth")
     elif rng.random() < 0.5:
         canvas.dot(16, 10, skin[1], "skin")
     if traits.kind == "lady" and not traits.smile:
-        canvas.paint(box(17, 17, 11, 12), (0.55 * colour + 0.45 * skin[2]).astype(np.uint8), "mouth")
+        canvas.paint(box(17, 17, 11, 12), (0.55 * color + 0.45 * skin[2]).astype(np.uint8), "mouth")
 
 
 def _hair_paint(traits: Traits, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The hair's texture over the whole grid, to be cut out by its shapes: RGB uint8 (24, 24, 3)."""
-    tones = ramp(HAIR[traits.hair_colour], 1.0 if traits.hair_colour not in ("black", "white") else 0.7)
+    tones = ramp(HAIR[traits.hair_color], 1.0 if traits.hair_color not in ("black", "white") else 0.7)
     phase, level = int(rng.integers(4)), np.full((GRID, GRID), 2)
     noise = rng.random((GRID, GRID))
     if traits.hair in ("afro", "curly"):
@@ -253,7 +253,7 @@ def _front_hair(canvas: Canvas, traits: Traits, head: _Head, hair: NDArray[np.ui
 
 
 def _beard(canvas: Canvas, traits: Traits, head: _Head) -> None:
-    tones = ramp(HAIR[traits.hair_colour], 0.9)
+    tones = ramp(HAIR[traits.hair_color], 0.9)
     full = int(canvas.rng.integers(3))
     texture = np.where(((rows + columns) % 2 == 0)[..., None], tones[1], tones[2]).astype(np.uint8)
     if traits.beard == "mustache":
@@ -315,7 +315,7 @@ def _glasses(canvas: Canvas, traits: Traits) -> None:
 def _hat(canvas: Canvas, traits: Traits) -> None:
     assert traits.hat is not None
     shapes = stencils.hat(traits.hat, canvas.rng)
-    tones = ramp(HATTERS[traits.hat_colour] if traits.hat_colour else GOLD)
+    tones = ramp(HATTERS[traits.hat_color] if traits.hat_color else GOLD)
     palette: dict[str, NDArray[np.uint8] | RGB] = dict(zip("sdml", tones, strict=True)) | stencils.fixed(canvas.rng)
     solid = shapes != " "
     canvas.paint(grow(solid) & ~solid & (rows < 10) & ~canvas.masks["skin"], BLACK)

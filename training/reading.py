@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from punks.snap.color import ciede2000, lab
 from training.canvas import RGB
 from training.portraits import HATS, Traits, draw
-from training.traits import BACKGROUNDS, EYES, HAIR, HAT_COLOURS, SKIN, ramp
+from training.traits import BACKGROUNDS, EYES, HAIR, HAT_COLORS, SKIN, ramp
 
 Cells = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -20,7 +20,7 @@ PARTS = ("hat", "crown", "glasses", "beard")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What was found. `background` is CIEDE2000 from the named colour; None where the trait cannot be seen."""
+    """What was found. `background` is CIEDE2000 from the named color; None where the trait cannot be seen."""
 
     background: float | None
     skin: bool
@@ -48,9 +48,7 @@ def read(cells: Cells, traits: Traits) -> Reading:
         background=_background(cells, known["background"], traits),
         skin=_skin(cells, known["skin"]) == traits.skin,
         eyes=all(seen) if len(seen) == 2 else None,
-        hair=None
-        if bald or hair is None or hair.sum() < 3
-        else _names(cells, hair, _ramps(HAIR)) == traits.hair_colour,
+        hair=None if bald or hair is None or hair.sum() < 3 else _names(cells, hair, _ramps(HAIR)) == traits.hair_color,
         parts={part: _shows(cells, traits, part) for part in PARTS},
     )
 
@@ -80,12 +78,12 @@ def _skin(cells: Cells, where: Mask) -> str:
 
 
 def _ramps(table: Mapping[str, RGB]) -> dict[str, Cells]:
-    return {name: ramp(colour, 0.8)[1:] for name, colour in table.items()}
+    return {name: ramp(color, 0.8)[1:] for name, color in table.items()}
 
 
 def nearest_eyes(cells: Cells, where: Mask) -> str:
-    """The eye colour that these cells are nearest to."""
-    return _names(cells, where, {name: np.array([colour], np.uint8) for name, colour in EYES.items()})
+    """The eye color that these cells are nearest to."""
+    return _names(cells, where, {name: np.array([color], np.uint8) for name, color in EYES.items()})
 
 
 def _names(cells: Cells, where: Mask, tones: Mapping[str, Cells]) -> str:
@@ -101,7 +99,7 @@ def _shows(cells: Cells, traits: Traits, part: str) -> bool:
     others = [traits] if asked(traits, part) else _dressed(bare, part)
     plain = [traits] if not asked(traits, part) else [bare]
     if asked(traits, part) and part in ("hat", "crown"):
-        plain += [replace(bare, hat=name, hat_colour=None) for name in ("gold crown",) if name != traits.hat]
+        plain += [replace(bare, hat=name, hat_color=None) for name in ("gold crown",) if name != traits.hat]
     having = np.concatenate([examples(one)[0] for one in others])
     lacking = np.concatenate([examples(one)[0] for one in plain])
     where = np.any(np.median(having, 0) != np.median(lacking, 0), axis=-1)
@@ -112,13 +110,13 @@ def _shows(cells: Cells, traits: Traits, part: str) -> bool:
 
 def _bare(traits: Traits, part: str) -> Traits:
     if part in ("hat", "crown"):
-        return replace(traits, hat=None, hat_colour=None)
+        return replace(traits, hat=None, hat_color=None)
     return replace(traits, glasses=None) if part == "glasses" else replace(traits, beard=None)
 
 
 def _dressed(bare: Traits, part: str) -> list[Traits]:
     if part == "hat":
-        return [replace(bare, hat=name, hat_colour=tint) for name in HATS for tint in HAT_COLOURS[name][:2]]
+        return [replace(bare, hat=name, hat_color=tint) for name in HATS for tint in HAT_COLORS[name][:2]]
     if part == "crown":
         return [replace(bare, hat="gold crown")]
     if part == "glasses":

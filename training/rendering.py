@@ -40,14 +40,14 @@ def soft(cells: Tensor, regions: Tensor, generator: torch.Generator) -> Tensor:
     uint8 cells (N, 24, 24, 3) and regions (N, 24, 24) -> -1..1 (N, 3, 512, 512).
     """
     count, device = len(cells), cells.device
-    colour = cells.permute(0, 3, 1, 2).float() / 255
+    color = cells.permute(0, 3, 1, 2).float() / 255
     onehot = fn.one_hot(regions.long(), max(REGIONS.values()) + 1).permute(0, 3, 1, 2).float()
-    # every region's colour as a field of its own, so that shades blend inside a region and never across its contour
-    inside = onehot[:, :, None] * colour[:, None]
+    # every region's color as a field of its own, so that shades blend inside a region and never across its contour
+    inside = onehot[:, :, None] * color[:, None]
     kernel = torch.tensor([1.0, 2.0, 1.0], device=device) / 4
     blurred, weight = _blur(inside.flatten(1, 2), kernel), _blur(onehot, kernel)
     field = blurred.unflatten(1, (-1, 3)) / weight[:, :, None].clamp_min(1e-6)
-    field = torch.where(onehot[:, :, None] > 0, 0.75 * field + 0.25 * colour[:, None], field) * (weight > 0)[:, :, None]
+    field = torch.where(onehot[:, :, None] > 0, 0.75 * field + 0.25 * color[:, None], field) * (weight > 0)[:, :, None]
     spline = _spline(GRID, 5, device)
     share = torch.einsum("yi,nrij,xj->nryx", spline, onehot, spline)
     filled = (weight > 0).float()

@@ -1,6 +1,6 @@
 """The shapes of hair and hats on the 24x24 grid: masks by rule, and stencils in letters.
 
-Letters of a stencil: s deep shadow, d shadow, m base, l light of the hat's own colour; the others are fixed colours.
+Letters of a stencil: s deep shadow, d shadow, m base, l light of the hat's own color; the others are fixed colors.
 """
 
 import numpy as np
@@ -153,9 +153,9 @@ def hat(name: str, rng: np.random.Generator) -> NDArray[np.str_]:
 
 
 def fixed(rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """The letters that do not follow the hat's colour."""
+    """The letters that do not follow the hat's color."""
     bands = ((150, 30, 40), (60, 60, 72), (210, 176, 70), (40, 90, 160))
-    colours = {
+    colors = {
         "b": bands[int(rng.integers(4))],
         "r": (214, 40, 56),
         "y": (250, 214, 70),
@@ -164,7 +164,7 @@ def fixed(rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
         "g": (228, 180, 60),
         "e": (60, 140, 60),
     }
-    return {letter: np.array(colour, np.uint8) for letter, colour in colours.items()}
+    return {letter: np.array(color, np.uint8) for letter, color in colors.items()}
 
 
 def _ellipse(row: float, col: float, height: float, width: float) -> Mask:

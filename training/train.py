@@ -103,7 +103,7 @@ class Speaker:
         def report(step: int, loss: float) -> None:
             told = ""
             if gauge and step % 200 == 0:
-                told = " mean colour from noise: {:.3f} told, {:.3f} mistold".format(*gauge())
+                told = " mean color from noise: {:.3f} told, {:.3f} mistold".format(*gauge())
             self(f"{stage} {step}: loss {loss:.4f}{told}")
 
         return report

@@ -1,4 +1,4 @@
-"""What a portrait can have, and the colours behind the words: the owner's vocabulary as tables."""
+"""What a portrait can have, and the colors behind the words: the owner's vocabulary as tables."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -74,7 +74,7 @@ CLOTHES: dict[str, RGB] = {
     "brown": (104, 68, 44),
     "teal": (28, 120, 124),
 }
-HAT_COLOURS: dict[str, tuple[str, ...]] = {
+HAT_COLORS: dict[str, tuple[str, ...]] = {
     "top hat": ("black", "gray", "purple", "red"),
     "fedora": ("brown", "gray", "black", "teal"),
     "wizard hat": ("purple", "blue", "green", "red"),
@@ -97,18 +97,18 @@ GARMENTS = ("shirt", "suit and tie", "hoodie", "turtleneck", "jacket", "dress")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traits:
-    """What is asked of one portrait; every field but the colours' second ones is named by a caption."""
+    """What is asked of one portrait; every field but the colors' second ones is named by a caption."""
 
     kind: Kind
     hair: str
-    hair_colour: str
+    hair_color: str
     eyes: str
     skin: str
     background: str
     pattern: str = "solid"
     second: str | None = None
     hat: str | None = None
-    hat_colour: str | None = None
+    hat_color: str | None = None
     glasses: Literal["glasses", "stunner shades"] | None = None
     earrings: Literal["hoop", "stud"] | None = None
     necklace: Literal["silver necklace", "gold chain"] | None = None
@@ -116,7 +116,7 @@ class Traits:
     joint: bool = False
     smile: bool = False
     garment: str = "shirt"
-    garment_colour: str = "black"
+    garment_color: str = "black"
 
 
 def _pick(rng: np.random.Generator, words: tuple[str, ...] | list[str]) -> str:
@@ -140,20 +140,20 @@ def sample(rng: np.random.Generator) -> Traits:
         hat = "gold crown"
     elif roll < 0.58 and kind == "lady":
         hat = _pick(rng, ("tiara", "flower crown", "bow"))
-    tints = HAT_COLOURS[hat] if hat else ()
+    tints = HAT_COLORS[hat] if hat else ()
     roll = rng.random()
     beard = _pick(rng, ("beard", "beard", "mustache", "stubble")) if kind == "lad" and rng.random() < 0.42 else None
     return Traits(
         kind=kind,
         hair=hair,
-        hair_colour=_pick(rng, list(HAIR)),
+        hair_color=_pick(rng, list(HAIR)),
         eyes=_pick(rng, list(EYES)),
         skin=_pick(rng, list(SKIN)),
         background=background,
         pattern=pattern,
         second=_pick(rng, others) if pattern in ("gradient", "split") else None,
         hat=hat,
-        hat_colour=_pick(rng, tints) if tints else None,
+        hat_color=_pick(rng, tints) if tints else None,
         glasses="glasses" if roll < 0.16 else "stunner shades" if roll < 0.28 else None,
         earrings=_one(rng, 0.4 if kind == "lady" else 0.15, "hoop", "stud"),
         necklace=_one(rng, 0.22, "silver necklace", "gold chain"),
@@ -161,7 +161,7 @@ def sample(rng: np.random.Generator) -> Traits:
         joint=bool(rng.random() < 0.08),
         smile=bool(rng.random() < 0.4),
         garment=_pick(rng, GARMENTS if kind == "lady" else GARMENTS[:-1]),
-        garment_colour=_pick(rng, list(CLOTHES)),
+        garment_color=_pick(rng, list(CLOTHES)),
     )
 
 
@@ -169,9 +169,9 @@ def _one(rng: np.random.Generator, chance: float, *words: str) -> str | None:
     return _pick(rng, words) if rng.random() < chance else None
 
 
-def ramp(colour: RGB, contrast: float = 1.0) -> NDArray[np.uint8]:
-    """Deep shadow, shadow, base and light of a colour, hue-shifted as painters do: RGB uint8 (4, 3)."""
-    base = np.array(colour, float)
+def ramp(color: RGB, contrast: float = 1.0) -> NDArray[np.uint8]:
+    """Deep shadow, shadow, base and light of a color, hue-shifted as painters do: RGB uint8 (4, 3)."""
+    base = np.array(color, float)
     cool, warm = np.array([-4, -2, 8.0]), np.array([6, 4, -2.0])
     deep = base * (1 - 0.48 * contrast) + cool
     dark = base * (1 - 0.24 * contrast) + cool / 2

@@ -34,7 +34,7 @@ def read_init_image(recipe: Recipe, image: Path | None) -> Image.Image | None:
         raise RecipeError("image", image and str(image), f"give the file with the SHA-256 {recipe.image_sha256}")
     found = read_picture(image)
     for warning in found.warnings:
-        log.warning("%s: %s", image, warning)
+        log.warning("%s: %s", image.name, warning)
     if found.image.mode == "RGB":
         return found.image
     return Image.alpha_composite(Image.new("RGBA", found.image.size, "white"), found.image).convert("RGB")

@@ -121,7 +121,7 @@ class LoraStack:
         if not (sums.isfinite().all() and all(map(math.isfinite, alphas.values()))):
             raise LoraError(f"{path}: {NOT_FINITE}")
         for warning in other_training(file):
-            log.warning("%s: %s", path, warning)
+            log.warning("%s: %s", path.name, warning)
         factors: Factors = {}
         for name, (down, up) in file.factors.items():
             rank = tensors[down].shape[0]

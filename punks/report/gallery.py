@@ -30,7 +30,7 @@ from punks.report.sheet import read_pixels
 
 PAGE, ATLAS, GRID = 1024, 32, 24
 _LISTED = 200  # failures, and warnings, on the page; all of them are in the manifest
-_COLORS, _APART, _MAIN = 23, 90, 6  # colours offered as filters, their distance, how many of a picture count
+_COLORS, _APART, _MAIN = 23, 90, 6  # colors offered as filters, their distance, how many of a picture count
 _SCRIPTS = ("data.js", "grid.js", "viewer.js", "main.js")
 
 
@@ -45,7 +45,7 @@ class _Head:
     warned: int = 0
     warnings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     values: dict[tuple[str, str], list[int]] = field(default_factory=dict[tuple[str, str], list[int]])
-    # pictures with much of a colour, and the sum of those colours, by the upper 4 bits of red, green and blue
+    # pictures with much of a color, and the sum of those colors, by the upper 4 bits of red, green and blue
     pictures: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4096, np.int64))
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4096, 3), np.int64))
     digest: Any = field(default_factory=hashlib.sha256)
@@ -164,7 +164,7 @@ def _count_colors(head: _Head, palette: list[str]) -> None:
 
 
 def _common_colors(head: _Head) -> list[str]:
-    """The colours that most pictures are made of, apart from each other to the eye; greys first, then by hue."""
+    """The colors that most pictures are made of, apart from each other to the eye; greys first, then by hue."""
     chosen: list[tuple[float, ...]] = []
     for at in np.argsort(-head.pictures, kind="stable"):
         if head.pictures[at] == 0 or len(chosen) == _COLORS:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from punks import variants
-from punks.errors import ImageError, PunkError, RecipeError, StoreError, WeightsError
+from punks.errors import ImageError, PunkError, RecipeError, StoreError
 from punks.files import weights
 from punks.files.checksums import sha256
 from punks.files.own_variants import load_variants
@@ -208,10 +208,9 @@ def print_progress(step: int, steps: int) -> None:
 
 def _public(error: Exception) -> Exception:
     """The error as the caller may see it, without paths of this machine; the log has the traceback of a bug."""
-    if isinstance(error, WeightsError):
-        return WeightsError(str(error).replace(str(weights.folder()), "weights"))
     if isinstance(error, PunkError):
-        return error
+        text = str(error).replace(str(weights.folder()), "weights")
+        return error if text == str(error) else PunkError(text)
     os.write(2, traceback.format_exc().encode())  # sys.stderr is the prediction's own log, which its caller reads
     return PunkError("something went wrong on the server; its log has the details")
 

@@ -1,4 +1,4 @@
-"""What each cell holds: its blocks, the one colour most of it has, and how flat it is."""
+"""What each cell holds: its blocks, the one color most of it has, and how flat it is."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def _across(borders: Floats) -> Ints:
 
 
 def settle(pixels: Bytes, grid: Grid, blocks: Floats) -> tuple[Floats, Floats]:
-    """The colour most of a cell has: mean of the core blocks near their median. -> (g, g, 3), spread (g, g) in levels.
+    """The color most of a cell has: mean of the core blocks near their median. -> (g, g, 3), spread (g, g) in levels.
 
     Plain medians stay whole numbers and spoil comparisons; a mean alone would take in specks and second tones.
     Where blocks stand far apart, specks spoil even their median, and the pixels themselves are asked.

@@ -1,4 +1,4 @@
-"""Colour science in float32 numpy: sRGB to CIELAB (D65) and the CIEDE2000 difference."""
+"""Color science in float32 numpy: sRGB to CIELAB (D65) and the CIEDE2000 difference."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def ciede2000(one: Floats, two: Floats) -> Floats:
     c1, c2 = np.sqrt(a1 * a1 + b1 * b1), np.sqrt(a2 * a2 + b2 * b2)
     h1, h2 = np.arctan2(b1, a1), np.arctan2(b2, a2)
     turn = (h2 - h1 + np.pi) % (2 * np.pi) - np.pi
-    hue = h1 + turn / 2  # of a gray and a colour anything: it only weighs dh, which is 0 there
+    hue = h1 + turn / 2  # of a gray and a color anything: it only weighs dh, which is 0 there
     dh = 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
     dl, dc = l2 - l1, c2 - c1
     lm, cm = (l1 + l2) / 2, (c1 + c2) / 2
@@ -60,7 +60,7 @@ def _vivid(chroma: Floats) -> Floats:
 
 
 def nearest(rgb: Bytes | Floats, palette: Bytes) -> Ints:
-    """Index of the perceptually nearest palette colour (K, 3) for each of rgb (N, 3); exact matches win."""
+    """Index of the perceptually nearest palette color (K, 3) for each of rgb (N, 3); exact matches win."""
     gap = ciede2000(lab(rgb)[:, None], lab(palette)[None])
     exact = np.all(np.asarray(rgb)[:, None] == palette[None], axis=-1)
     return np.argmin(np.where(exact, -1, gap), axis=1)

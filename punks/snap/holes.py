@@ -1,7 +1,7 @@
 """All of the background where it is to change: patterns and gradients too, and the holes that a figure leaves open.
 
-`find_background` grows one colour from the border and stops at doubt, since what it takes is made one colour unasked.
-Here somebody asked. Where heads and shoulders are settles what colour alone cannot: the white of an eye is no hole.
+`find_background` grows one color from the border and stops at doubt, since what it takes is made one color unasked.
+Here somebody asked. Where heads and shoulders are settles what color alone cannot: the white of an eye is no hole.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 from punks.snap.regions import grow, reach
 
-PLAIN = 0.9  # of the outer cells in the mask: one colour is all of the background
+PLAIN = 0.9  # of the outer cells in the mask: one color is all of the background
 DRIFT = 8.0  # CIEDE2000 that a plain background may be off below
 INSIDE = 2  # times as many of a group's cells where the figure must be as at the edge: it is no background
 OUTSIDE = 0.08  # of a group's cells among the outer ones
@@ -30,10 +30,10 @@ NEAR = 4.0  # CIEDE2000 from a neighbour, the step of a gradient
 SPECK = 5.0  # the same, of a cell that the background encloses
 SPAN = 3  # cells that a blend of two backgrounds is wide
 MIXED = 6.0  # CIEDE2000 from a mixture of them
-SHADE = 0.1  # of the background's cells that one of its colours has
+SHADE = 0.1  # of the background's cells that one of its colors has
 ALIKE = 3.2  # CIEDE2000 from some cell of the background, of what an outline parts from the figure
 PATTERNED = 2.5  # times as loose are SPECK and ALIKE, and its square SHADE, where the background has many shades
-SAME = 2.5  # CIEDE2000 from the background, the colour of a hole
+SAME = 2.5  # CIEDE2000 from the background, the color of a hole
 
 
 def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bools:
@@ -70,16 +70,16 @@ def _judged(mask: Bools, level: Floats, groups: Ints, *, plain: bool) -> tuple[B
     side, owner = len(groups), groups.ravel()
     outer, figure = _outer(side), _figure(side)
     size = np.bincount(owner)
-    colours = np.stack([level[owner == k].mean(0) for k in range(len(size))])
-    black = colours.max(1) < BLACK
+    colors = np.stack([level[owner == k].mean(0) for k in range(len(size))])
+    black = colors.max(1) < BLACK
     outer[0] |= _open(black[groups[0]])
     outer &= ~_between(black[groups])
     on_left = _before(side, 1, 12)
     places = (figure, outer, outer & _before(side, 0, 3), outer & on_left, outer & ~on_left)
     inside, outside, above, left, right = (np.bincount(groups[where], minlength=len(size)) for where in places)
     own = (inside > INSIDE * outside) | black & (outside < OUTLINE * size)
-    if plain:  # what is of another colour below is hair
-        own |= ciede2000(lab(colours), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
+    if plain:  # what is of another color below is hair
+        own |= ciede2000(lab(colors), lab(np.median(level[mask.ravel()], axis=0))) > DRIFT
     around = (above > 0) | (left > 0) & (right > 0) | (outside > BESIDE * size)
     beside, held = _beside(groups, outer, figure)
     ground = ((outside > OUTSIDE * size) & ~own & around)[groups] | beside

@@ -1,10 +1,10 @@
 """The painting's drift, taken out the way a surveyor levels land: from what is seen on both sides of each border.
 
-A painting's colours drift by some levels from place to place, and mostly smoothly: inside a cell one sees which way.
-So the step between two cells that share a colour can be foretold from their insides, and what was foretold is drift.
+A painting's colors drift by some levels from place to place, and mostly smoothly: inside a cell one sees which way.
+So the step between two cells that share a color can be foretold from their insides, and what was foretold is drift.
 How well that works is measured in the picture itself, in neighbours that differ little; where it does not (jitter of
 whole cells, noise), the foretold steps come out near zero by themselves. In eight real paintings they explain more
-than half of the variance between neighbours of one colour.
+than half of the variance between neighbours of one color.
 """
 
 from functools import lru_cache
@@ -17,7 +17,7 @@ from punks.snap.cells import BLOCKS
 # A cell's profile towards a border, in blocks without the outermost: how it slopes, bends and twists.
 _AT = np.linspace(-1, 1, BLOCKS - 2)
 SHAPES = np.linalg.qr(np.stack([_AT**0, _AT, _AT**2, _AT**3], -1))[0][:, 1:].astype(np.float32)
-PLAIN = 5.0  # levels between neighbours that most often share a colour: the rule is fitted there
+PLAIN = 5.0  # levels between neighbours that most often share a color: the rule is fitted there
 EDGE = 12.0  # levels of a real edge, where blur may leak into the cells
 WILD = 12.0  # levels inside a cell that are no drift: a second tone, a speck, a border far off
 HOLD = 0.05  # pulls the drift to zero where no neighbour tells

@@ -1,4 +1,4 @@
-"""The trained model: which cells are background, and whether two groups of cells share a colour. Plain numpy.
+"""The trained model: which cells are background, and whether two groups of cells share a color. Plain numpy.
 
 A small convolutional network looks at the cells and what is around them; a perceptron weighs what it saw of two groups
 together with what is measured between them. `training/merging` makes the weights.
@@ -42,7 +42,7 @@ def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats]:
 
 
 def weigh(pairs: Floats, one: Floats, two: Floats, picture: Floats, w: Weights) -> Floats:
-    """Pairs (P, PAIR), mean embeddings of both groups (P, SEEN) -> logit (P,) that they share a colour."""
+    """Pairs (P, PAIR), mean embeddings of both groups (P, SEEN) -> logit (P,) that they share a color."""
     known = np.concatenate([pairs, np.abs(one - two), one + two], 1)
     x = np.maximum(known @ w["pair"] + (picture @ w["pair_picture"] + w["pair_bias"]), 0)
     x = np.maximum(x @ w["deep"] + w["deep_bias"], 0)

@@ -15,9 +15,9 @@ from punks.snap.regions import grow, reach
 MOST = 0.8  # of a group in the background: the rest of it is a hole
 STEP = 4.0  # CIEDE2000 from the background nearby
 ALONE = 6.0  # the same for a cell with background on three sides: details there are far bolder
-WIDE = 5.0  # 95% of a plain background lies this near to its own colour
+WIDE = 5.0  # 95% of a plain background lies this near to its own color
 LEVELS = 8.0  # in RGB, what a group of its own is away from the background
-# Under which two groups are one colour, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
+# Under which two groups are one color, by the size of the smaller, in CIEDE2000 and in RGB levels: one cell may be
 # an outlier of the other's jitter, the mean of several is known too well for that. They are
 # scaled by `slack`: levels as it is, as noise is in levels; CIEDE2000 by its root, as what the eye tells apart stays.
 RADII = ((1, 2.7, 8.5), (3, 2.3, 6.5), (1 << 30, 2.0, 4.3))
@@ -25,7 +25,7 @@ _UP_TO, _RADIUS, _LEVELS = np.array(RADII).T
 FAR = 5.5  # CIEDE2000 past which the levels do not count: in dark grays it makes much of a level of noise
 FAINT = 4.0  # CIEDE2000 from a plain background, nearer than details of one or two cells are drawn
 SHADED = 7.5  # the same beside it: 1172 pictures drawn by hand or rule have 2 such cells, 307 paintings 62
-SAME = 0.8  # colours nearer than this are never told apart
+SAME = 0.8  # colors nearer than this are never told apart
 REACH = 16.0  # CIELAB distance past which CIEDE2000 never falls under the radii
 NOISE = 0.6  # slack per level of noise
 SLACK = (0.8, 1.9)
@@ -73,7 +73,7 @@ def _one_color(mask: Bools, means: Floats, owner: Ints, slack: float) -> tuple[I
 
 
 def _mostly(inside: Bools, owner: Ints) -> Bools:
-    """All cells (N,) of the groups that hold MOST of theirs inside: a hole has the colour that drift gave to others."""
+    """All cells (N,) of the groups that hold MOST of theirs inside: a hole has the color that drift gave to others."""
     return (np.bincount(owner, inside) >= MOST * np.bincount(owner))[owner]
 
 
@@ -101,9 +101,9 @@ def _sums(rows: Floats, owner: Ints) -> Floats:
 
 
 def noise_slack(means: Floats, owner: Ints) -> float:
-    """The slack that fits a painting: what four of five cells keep within of their group's colour sets it.
+    """The slack that fits a painting: what four of five cells keep within of their group's color sets it.
 
-    Every picture has its own noise: with one slack for all, either calm ones lose colours or others gain some.
+    Every picture has its own noise: with one slack for all, either calm ones lose colors or others gain some.
     """
     away = np.sqrt(((means - values(means, owner)[owner]) ** 2).sum(1))[np.bincount(owner)[owner] >= 4]
     return float(np.clip(NOISE * np.percentile(away, 80), *SLACK)) if len(away) else 1.0
@@ -120,7 +120,7 @@ def faint(means: Floats, owner: Ints, ground: int, inside: Bools, beside: Bools,
 
 
 def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
-    """Pairs of groups that are each other's nearest, and near enough to be one colour."""
+    """Pairs of groups that are each other's nearest, and near enough to be one color."""
     points = lab(middle)
     norm = (points**2).sum(1)
     flat = norm[:, None] + norm - 2 * points @ points.T
@@ -140,10 +140,10 @@ def _closest(middle: Floats, count: Floats, slack: float) -> tuple[Ints, Ints]:
 
 
 def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1.0) -> tuple[Bools, bool]:
-    """(N, 3) RGB, groups (N,), blocks -> mask (side, side) grown from the border's main colour, whether it is plain.
+    """(N, 3) RGB, groups (N,), blocks -> mask (side, side) grown from the border's main color, whether it is plain.
 
     A cell joins where it is near to the mean of the background around it, or where no edge parts it from that: drift
-    is followed, steps are not. Groups of many cells with a colour of their own stay out: stripes and checkers are not
+    is followed, steps are not. Groups of many cells with a color of their own stay out: stripes and checkers are not
     noise. `slack` is the grouping's: noise widens what joins.
     """
     side = len(blocks)
@@ -159,9 +159,9 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
     picture = means.reshape(side, side, 3)
     size = np.bincount(owner)
     middle = np.median(means[mask.ravel()], axis=0)
-    colour = lab(middle)
+    color = lab(middle)
     centres = np.stack([np.bincount(owner, means[:, c]) for c in range(3)], -1) / np.maximum(size, 1)[:, None]
-    bold = (ciede2000(lab(centres), colour) > 3.0) & (np.sqrt(((centres - middle) ** 2).sum(1)) > LEVELS)
+    bold = (ciede2000(lab(centres), color) > 3.0) & (np.sqrt(((centres - middle) ** 2).sum(1)) > LEVELS)
     own = (size >= 6) & bold
     barred = own[owner].reshape(side, side)
     for _ in range(2 * side):
@@ -181,7 +181,7 @@ def find_background(means: Floats, owner: Ints, blocks: Floats, slack: float = 1
         if not joins.any():
             break
         mask[row[joins], column[joins]] = True
-    away = ciede2000(lab(picture[mask]), colour)
+    away = ciede2000(lab(picture[mask]), color)
     return mask, bool(np.percentile(away, 95) < WIDE * slack and (core & mask).sum() > 0.4 * mask.sum())
 
 

@@ -102,7 +102,7 @@ def clipboard(page: Page) -> str:
 
 
 def art(page: Page, selector: str, folder: Path, name: str) -> None:
-    """What a canvas shows on the screen is the punk's cells, each of them a square of one colour."""
+    """What a canvas shows on the screen is the punk's cells, each of them a square of one color."""
     canvas = page.locator(selector).first
     box = canvas.bounding_box()
     assert box
@@ -174,7 +174,7 @@ def test_traits_filter_within_a_type_by_or_across_types_by_and(page: Page, folde
     expect(page.locator("#summary")).to_have_text("1,000 punks")
 
 
-def test_a_colour_filters_by_the_palettes(page: Page, folder: Path) -> None:
+def test_a_color_filters_by_the_palettes(page: Page, folder: Path) -> None:
     near = page.evaluate("() => NEAR")
 
     def has(entry: dict[str, Any], color: str) -> bool:
@@ -252,7 +252,7 @@ def test_painting_and_art_stand_side_by_side_and_move_together(page: Page) -> No
     expect(painting).to_be_hidden()
 
 
-def test_recipe_command_and_colours_are_copied(page: Page, folder: Path) -> None:
+def test_recipe_command_and_colors_are_copied(page: Page, folder: Path) -> None:
     page.locator("#grid button").nth(1).click()
     entry = rows(folder)[1]
     page.get_by_role("button", name="Copy recipe").click()

@@ -1,6 +1,8 @@
 """What a request to the service gets, asked of Cog's own server."""
 
 import ast
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from punks.variants import VARIANTS
 from tests.support import ROOT
 from tests.support.cog_server import QUICK, Cog, data_uri, file_bytes, picture, receiver
 from tests.support.recipes import recipe_in
+from tests.support.servers import lora
 
 
 def test_the_schema_is_served(service: Cog):
@@ -125,6 +128,22 @@ def test_a_picture_becomes_a_punk(service: Cog):
     assert near == same == fetched
     assert near["paintings"] != far["paintings"]
     assert from_json(near["recipes"][0])[0].image_sha256 == json.loads(fetched["recipes"][0])["image_sha256"]
+
+
+def test_a_lora_that_does_not_fit_is_refused_without_a_path(service: Cog, served_weights: Path):
+    uri = f"data:application/octet-stream;base64,{base64.b64encode(lora(seed=1)).decode()}"
+    error = service.predict(lora=uri)["error"]
+    assert "has shapes (3072, 32) x (32, 768), the base has" in error
+    assert str(served_weights) not in error
+
+
+def test_what_reading_a_picture_lost_is_in_the_log_without_a_path(service: Cog):
+    file = io.BytesIO()
+    Image.new("RGB", (24, 24), "red").save(file, "PNG", icc_profile=b"no profile")
+    uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    logs = service.predict(image=uri, num_inference_steps=2)["logs"]
+    assert "its color profile is broken" in logs
+    assert str(service.folder) not in logs
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A colour that is asked for covers all of the background and nothing of the figure."""
+"""A color that is asked for covers all of the background and nothing of the figure."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def portrait(number: int, **traits: str | None) -> Portrait:
 
 
 def repainted(one: Portrait, seed: int) -> tuple[float, float]:
-    """Of the background's cells the share that got the colour, of the figure's the share that changed."""
+    """Of the background's cells the share that got the color, of the figure's the share that changed."""
     picture = damage("real", one.cells, seed)
     art, kept = snap(picture, background="#ff00ff"), snap(picture)
     ground = one.masks["background"]
@@ -31,7 +31,7 @@ def repainted(one: Portrait, seed: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_patterns_and_gradients_become_the_colour_too(pattern: str):
+def test_patterns_and_gradients_become_the_color_too(pattern: str):
     second = "yellow" if pattern in ("gradient", "split") else None
     found = [repainted(portrait(i, pattern=pattern, background="teal", second=second), i) for i in range(8)]
     assert np.mean([right for right, _ in found]) > 0.998
@@ -43,7 +43,7 @@ def enlarged(cells: NDArray[np.uint8]) -> Image.Image:
 
 
 def enclosed(hole: tuple[int, int], color: tuple[int, int, int] = (20, 138, 140)) -> Image.Image:
-    """A head on teal with one cell of the background's colour somewhere inside the figure."""
+    """A head on teal with one cell of the background's color somewhere inside the figure."""
     cells = np.full((24, 24, 3), (20, 138, 140), np.uint8)
     cells[3:20, 4:20] = (106, 64, 34)  # hair
     cells[7:18, 8:16] = (216, 162, 118)
@@ -63,7 +63,7 @@ def test_a_hole_in_the_hair_is_background_and_an_eye_is_not(cell: tuple[int, int
     assert (clear.cells[cell][3] == 0) == is_background
 
 
-def test_a_strand_of_another_colour_in_the_background_stays():
+def test_a_strand_of_another_color_in_the_background_stays():
     art = snap(enclosed((8, 21), (240, 184, 44)), background="#ff00ff")
     assert art.cells[8, 21].tolist() == [240, 184, 44]
 

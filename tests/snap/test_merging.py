@@ -23,7 +23,7 @@ def test_snap_of_snap_is_snap() -> None:
         assert np.array_equal(snap(art.enlarge(512)).cells, art.cells)
 
 
-def test_exact_art_of_near_colours_stays() -> None:
+def test_exact_art_of_near_colors_stays() -> None:
     rng = np.random.default_rng(4)
     base = np.array([[96, 60, 42], [101, 64, 50], [40, 36, 34], [45, 43, 42], [200, 160, 120]], np.uint8)
     gaps = ciede2000(lab(base)[:, None], lab(base)[None])
@@ -41,7 +41,7 @@ def test_threads_do_not_matter() -> None:
     assert all(np.array_equal(one, two) for one, two in zip(alone, together, strict=True))
 
 
-def test_no_painting_gains_colours_from_noise() -> None:
+def test_no_painting_gains_colors_from_noise() -> None:
     rng = np.random.default_rng(5)
     flat = np.full((24, 24, 3), (60, 110, 150), np.uint8)
     flat[8:20, 8:16] = (220, 170, 130)

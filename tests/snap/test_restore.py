@@ -141,7 +141,7 @@ def test_output_is_a_subset_of_the_palette(cells: np.ndarray, palette: np.ndarra
 
 @QUICK
 @given(cells=ARTS, seed=st.integers(0, 9))
-def test_the_palettes_own_colours_are_fixed_points(cells: np.ndarray, seed: int) -> None:
+def test_the_palettes_own_colors_are_fixed_points(cells: np.ndarray, seed: int) -> None:
     palette = np.unique(cells.reshape(-1, 3), axis=0)
     shuffled = np.random.default_rng(seed).permutation(palette)
     for given_palette in (palette, shuffled):
@@ -166,7 +166,7 @@ def test_nearest_is_nearest(rgb: np.ndarray, palette: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
-def test_exact_colours_may_be_permuted(order: tuple[int, int, int]) -> None:
+def test_exact_colors_may_be_permuted(order: tuple[int, int, int]) -> None:
     cells = portrait()
     assert np.array_equal(snap(enlarged(cells[..., order])).cells, snap(enlarged(cells)).cells[..., order])
 
@@ -195,7 +195,7 @@ def test_a_gradient_background_is_kept() -> None:
     assert difference(art.cells, cells).max() < 3.5
 
 
-def test_a_cloud_is_background_and_a_pixel_of_its_colour_is_not() -> None:
+def test_a_cloud_is_background_and_a_pixel_of_its_color_is_not() -> None:
     """Both differ from the background by the same; only the pixel has edges."""
     pixels = np.asarray(painted(portrait(), 3), np.float32)
     y, x = np.mgrid[:512, :512]

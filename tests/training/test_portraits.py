@@ -46,7 +46,7 @@ def test_the_same_seed_draws_the_same_portrait_and_another_one_another() -> None
     assert len(different) >= 200
 
 
-def test_portraits_have_as_many_colours_as_the_hand_made_ones() -> None:
+def test_portraits_have_as_many_colors_as_the_hand_made_ones() -> None:
     counts = [len(np.unique(draw(sample(rng(s)), rng(s)).cells.reshape(-1, 3), axis=0)) for s in range(200)]
     assert 15 <= np.median(counts) <= 25
     assert max(counts) <= 40
@@ -87,7 +87,7 @@ def test_a_caption_keeps_its_first_two_tags_and_names_what_is_drawn(seed: int) -
 
 def test_the_prompt_follows_the_owners_template() -> None:
     traits = Traits(
-        kind="lady", hair="curly", hair_colour="red", eyes="brown", skin="light", background="teal", hat="gold crown"
+        kind="lady", hair="curly", hair_color="red", eyes="brown", skin="light", background="teal", hat="gold crown"
     )
     assert prompt(traits) == (
         "pixel art, 24x24, portrait of bespoke punk lady, red curly hair, wearing gold crown, neutral expression, "
@@ -107,7 +107,7 @@ def test_captions_can_be_long_and_can_leave_the_style_out() -> None:
 
 @pytest.mark.parametrize("hat", HATS)
 def test_a_hat_leaves_the_eyes_free(hat: str) -> None:
-    traits = Traits(kind="lad", hair="afro", hair_colour="red", eyes="blue", skin="dark", background="pink", hat=hat)
+    traits = Traits(kind="lad", hair="afro", hair_color="red", eyes="blue", skin="dark", background="pink", hat=hat)
     for seed in range(20):
         masks = draw(traits, rng(seed)).masks
         assert masks["left eye"][11, 9]

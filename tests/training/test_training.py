@@ -165,7 +165,7 @@ def test_crisp_pictures_have_the_grid_and_soft_ones_do_not() -> None:
     assert np.median(confidence["soft"]) < 0.5
 
 
-def test_crisp_cells_keep_their_colours() -> None:
+def test_crisp_cells_keep_their_colors() -> None:
     cells = np.random.default_rng(0).integers(0, 256, (1, 24, 24, 3), np.uint8)
     pixels = ((crisp(torch.from_numpy(cells)) + 1) * 127.5).round().byte()[0].permute(1, 2, 0).numpy()
     centres = ((np.arange(24) + 0.5) * 512 / 24).astype(int)

@@ -1,1 +1,1 @@
-"""Trains the model that says which cells of a painting share a colour."""
+"""Trains the model that says which cells of a painting share a color."""

@@ -1,4 +1,4 @@
-"""What a prompt asks for, as far as a picture can be read: the colours of background, eyes and hair."""
+"""What a prompt asks for, as far as a picture can be read: the colors of background, eyes and hair."""
 
 import re
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ import numpy as np
 from punks.palette import hex_codes
 from punks.snap.color import ciede2000, lab
 from punks.snap.portrait import Reading
-from punks.snap.portrait.names import COLOURS, EYES, HAIR
+from punks.snap.portrait.names import COLORS, EYES, HAIR
 
-NEAR = 15.0  # CIEDE2000 from a colour that is asked for by its code
+NEAR = 15.0  # CIEDE2000 from a color that is asked for by its code
 _PATTERNS = r"\b(checker\w*|gradient|split|strip\w*|stripes|multi\w*|pattern\w*|radial)\b"
 _CUTS = r"\b(hair|afro|bob|bun|mohawk|buzz cut|ponytail|pigtails|curls|dreads|braids)$"
 _HIDES = r"\b(sunglasses|shades|stunner|blindfold)\b"
@@ -41,7 +41,7 @@ def asked(prompt: str) -> Asked:
     patterned = re.search(_PATTERNS, behind)
     code = next(iter(hex_codes(behind)), None)
     return Asked(
-        background=None if patterned or code else _word(behind, COLOURS, _OTHERS | _BEHIND),
+        background=None if patterned or code else _word(behind, COLORS, _OTHERS | _BEHIND),
         code=None if patterned else code,
         solid=bool(behind) and not patterned,
         eyes=None if hidden else _word(eyes, EYES, _OTHERS),
@@ -50,7 +50,7 @@ def asked(prompt: str) -> Asked:
 
 
 def background_obeyed(wanted: Asked, reading: Reading) -> bool | None:
-    """Whether the background has the colour asked for; None if none is."""
+    """Whether the background has the color asked for; None if none is."""
     if wanted.code:
         gap = ciede2000(lab(np.array(wanted.code, np.uint8)), lab(np.array(reading.background.rgb, np.uint8)))
         return bool(gap <= NEAR)
@@ -58,6 +58,6 @@ def background_obeyed(wanted: Asked, reading: Reading) -> bool | None:
 
 
 def _word(tag: str, known: Iterable[str], others: dict[str, str]) -> str | None:
-    """The last word of a tag that names a colour: `bright neon green solid background` -> green."""
+    """The last word of a tag that names a color: `bright neon green solid background` -> green."""
     words = [others.get(word, word) for word in re.findall(r"[a-z]+", tag)]
     return next((word for word in reversed(words) if word in set(known)), None)

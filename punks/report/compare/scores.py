@@ -12,7 +12,7 @@ from punks.snap.art import Bytes
 from punks.snap.color import ciede2000, lab
 from punks.snap.portrait import Reading, read
 
-MANY = 43  # colours: the 90th percentile of the 203 hand-made portraits that the LoRA was trained on
+MANY = 43  # colors: the 90th percentile of the 203 hand-made portraits that the LoRA was trained on
 SEEN = 6.0  # CIEDE2000 between two cells, from which on they are seen to differ
 
 
@@ -34,10 +34,10 @@ def _percent(value: float) -> str:
 
 MEASURES = (
     Measure(name="confidence", title="grid", about="confidence of the grid, 0-1", better=1, show="{:.2f}".format),
-    Measure(name="solid", title="solid", about="background of one colour, where asked for", better=1, show=_percent),
-    Measure(name="background", title="background", about="background of the colour asked for", better=1, show=_percent),
-    Measure(name="eyes", title="eyes", about="both eyes found, of the colour asked for", better=1, show=_percent),
-    Measure(name="hair", title="hair", about="hair found, of the colour asked for", better=1, show=_percent),
+    Measure(name="solid", title="solid", about="background of one color, where asked for", better=1, show=_percent),
+    Measure(name="background", title="background", about="background of the color asked for", better=1, show=_percent),
+    Measure(name="eyes", title="eyes", about="both eyes found, of the color asked for", better=1, show=_percent),
+    Measure(name="hair", title="hair", about="hair found, of the color asked for", better=1, show=_percent),
     Measure(
         name="strays",
         title="strays",
@@ -48,8 +48,8 @@ MEASURES = (
     ),
     Measure(
         name="colours",
-        title="colours",
-        about=f"colours of the 24x24; nine of ten hand-made portraits have at most {MANY}",
+        title="colors",
+        about=f"colors of the 24x24; nine of ten hand-made portraits have at most {MANY}",
         better=-1,
         show="{:.0f}".format,
         points=lambda value: min(1.0, MANY / value),
@@ -86,7 +86,7 @@ def score(cells: Bytes, confidence: float, prompt: str, beside: Sequence[Bytes] 
         "eyes": _number(None if wanted.eyes is None else eyes == wanted.eyes),
         "hair": _number(None if wanted.hair is None else hair == wanted.hair),
         "strays": float(reading.strays.sum()),
-        "colours": float(reading.colours),
+        "colours": float(reading.colors),
         "change": float(np.mean([difference(cells, other) for other in beside])) if beside else None,
     }
     judged = [one.points(value) for one in SCORED if (value := measures[one.name]) is not None]

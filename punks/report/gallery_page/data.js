@@ -85,7 +85,7 @@ function draw(canvas, punk) {
   sheet.ready.then(paint).catch(() => {});
 }
 
-/** Whether two colours look alike: "redmean" distance (Riemersma, compuphase.com/cmetric.htm) up to NEAR. */
+/** Whether two colors look alike: "redmean" distance (Riemersma, compuphase.com/cmetric.htm) up to NEAR. */
 function near(a, b) {
   const ar = a >> 16, br = b >> 16, red = (ar + br) / 2;
   const r = ar - br, g = ((a >> 8) & 255) - ((b >> 8) & 255), c = (a & 255) - (b & 255);

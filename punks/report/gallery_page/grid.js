@@ -146,14 +146,14 @@ function makeFacets() {
 function colorFacet() {
   const set = document.createElement("fieldset"), legend = document.createElement("legend");
   const swatches = document.createElement("div"), picker = document.createElement("input");
-  legend.textContent = "Colour";
+  legend.textContent = "Color";
   swatches.className = "swatches";
   for (const color of head.colors) swatches.append(swatch(color, `Only with ${color}`, () => wantColor(color)));
   picker.type = "color";
   picker.id = "picker";
   picker.value = head.colors[0] ?? "#888888";
-  picker.title = "Any other colour";
-  picker.setAttribute("aria-label", "Any other colour");
+  picker.title = "Any other color";
+  picker.setAttribute("aria-label", "Any other color");
   picker.onchange = () => wantColor(picker.value, true);
   swatches.append(picker);
   set.append(legend, swatches);

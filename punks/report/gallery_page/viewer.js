@@ -33,7 +33,7 @@ function show(place) {
   } else painting.removeAttribute("src");
   facts(byId("view-facts"), [
     ["Seed", punk.seed], ["Confidence", `${(100 * punk.confidence).toFixed(1)}%`], ["Job", many(punk.job)],
-    ["Colours", punk.colors.length], ...(punk.seconds === null ? [] : [["Seconds", punk.seconds.toFixed(2)]]),
+    ["Colors", punk.colors.length], ...(punk.seconds === null ? [] : [["Seconds", punk.seconds.toFixed(2)]]),
     ...(punk.traits.length ? [["Rarity", punk.score.toFixed(1)]] : []),
   ]);
   facts(byId("view-traits"), punk.traits.map((id) => [head.types[valueOf[id].type], valueOf[id].value, share(id)]));

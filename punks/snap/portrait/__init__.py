@@ -10,18 +10,18 @@ from punks.snap.art import Bools, Bytes, PixelArt
 from punks.snap.portrait.eyes import repaint_eyes
 from punks.snap.portrait.face import Eyes, Skin, find_face
 from punks.snap.portrait.hair import Hair, find_hair
-from punks.snap.portrait.names import colour_name, skin_name
+from punks.snap.portrait.names import color_name, skin_name
 from punks.snap.portrait.parts import Background, find_background, find_strays
 from punks.snap.portrait.picture import picture
 
-__all__ = ["Background", "Eyes", "Hair", "Reading", "Skin", "colour_name", "read", "repaint_eyes", "skin_name"]
+__all__ = ["Background", "Eyes", "Hair", "Reading", "Skin", "color_name", "read", "repaint_eyes", "skin_name"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
     """What was found. None where nothing is sure: eyes behind dark glasses, hair under a hat.
 
-    strays: bool (24, 24), single cells unlike all around them. colours: how many the picture has.
+    strays: bool (24, 24), single cells unlike all around them. colors: how many the picture has.
     """
 
     background: Background
@@ -29,7 +29,7 @@ class Reading:
     eyes: Eyes | None
     hair: Hair | None
     strays: Bools
-    colours: int
+    colors: int
 
 
 def read(art: PixelArt | Bytes, background: Bools | None = None) -> Reading:
@@ -45,5 +45,5 @@ def read(art: PixelArt | Bytes, background: Bools | None = None) -> Reading:
         eyes=eyes,
         hair=find_hair(seen, skin, eyes) if skin else None,
         strays=find_strays(seen, skin, eyes),
-        colours=len(seen.points),
+        colors=len(seen.points),
     )

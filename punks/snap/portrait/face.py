@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from punks.snap.art import Bools, Floats
-from punks.snap.portrait.names import EYES, colour_name, skin_name
+from punks.snap.portrait.names import EYES, color_name, skin_name
 from punks.snap.portrait.picture import Picture
 from punks.snap.regions import reach
 
@@ -36,7 +36,7 @@ class Skin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Eyes:
-    """Both eyes: iris cells bool (24, 24) each, the colour of the irises, its name, 0-1 how sure all of it is."""
+    """Both eyes: iris cells bool (24, 24) each, the color of the irises, its name, 0-1 how sure all of it is."""
 
     left: Bools
     right: Bools
@@ -105,7 +105,7 @@ def find_eyes(picture: Picture, skin: Skin) -> Eyes | None:
         return None
     confidence, left, right = best
     rgb = mean_of(picture, left | right)
-    name, sure = colour_name(np.array(rgb), EYES)
+    name, sure = color_name(np.array(rgb), EYES)
     return Eyes(left=left, right=right, rgb=rgb, name=name, confidence=confidence)
 
 
@@ -169,6 +169,6 @@ def _iris(picture: Picture, away: Floats, row: int, col: int) -> tuple[Bools, fl
 
 
 def mean_of(picture: Picture, where: Bools) -> RGB:
-    """The mean colour of cells, as whole numbers."""
+    """The mean color of cells, as whole numbers."""
     red, green, blue = np.rint(picture.cells[where].astype(np.float64).mean(0)).astype(int).tolist()
     return red, green, blue

@@ -1,7 +1,7 @@
 """Hair by its structure: what hangs beside the face, or lies on the forehead and is no hat.
 
-What is hair and what is skin is not told by a limit between their colours, for brown hair may be nearer to dark skin
-than the skin's own shadow is. A colour belongs where most of its cells are: in the face, below the chin, or around.
+What is hair and what is skin is not told by a limit between their colors, for brown hair may be nearer to dark skin
+than the skin's own shadow is. A color belongs where most of its cells are: in the face, below the chin, or around.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 
 from punks.snap.art import Bools, Floats
 from punks.snap.portrait.face import BLACK, GRAY, RGB, SAME, Eyes, Skin, glints_in
-from punks.snap.portrait.names import HAIR, colour_name
+from punks.snap.portrait.names import HAIR, color_name
 from punks.snap.portrait.picture import GRID, Picture
 from punks.snap.regions import grow, reach
 
@@ -83,9 +83,9 @@ def _on_forehead(
 
 
 def _face(picture: Picture, figure: Bools, skin: Skin, level: int, middle: slice) -> tuple[Bools, int, int]:
-    """Cells in the colours of the face, in shades of its skin and in those of clothes, (24, 24); the sides of the face.
+    """Cells in the colors of the face, in shades of its skin and in those of clothes, (24, 24); the sides of the face.
 
-    The face is looked for in some columns of it, between the brows and the mouth, for a beard is of the hair's colours.
+    The face is looked for in some columns of it, between the brows and the mouth, for a beard is of the hair's colors.
     """
     head = figure.copy()
     head[level + 6 :] = False
@@ -100,7 +100,7 @@ def _face(picture: Picture, figure: Bools, skin: Skin, level: int, middle: slice
 
 
 def _share(picture: Picture, figure: Bools, rows: slice, columns: slice) -> Floats:
-    """The share of each colour's cells that are in a place, (K,)."""
+    """The share of each color's cells that are in a place, (K,)."""
     place = np.zeros_like(figure)
     place[rows, columns] = figure[rows, columns]
     inside, count = (np.bincount(picture.owner[mask], minlength=len(picture.gaps)) for mask in (place, figure))
@@ -140,7 +140,7 @@ def _hues(picture: Picture, seen: Bools) -> Iterator[Bools]:
 
 
 def _same_hue(picture: Picture) -> Bools:
-    """Which colours have one hue, or are both gray, (K, K)."""
+    """Which colors have one hue, or are both gray, (K, K)."""
     plane = picture.points[:, 1] + 1j * picture.points[:, 2]
     gray = np.abs(plane) < GRAY
     turn = np.abs(np.angle(plane[:, None] * plane.conj()[None], deg=True))
@@ -148,8 +148,8 @@ def _same_hue(picture: Picture) -> Bools:
 
 
 def _named(picture: Picture, mask: Bools) -> Hair:
-    """Named by the median colour of its lightest 40%: shade changes what a colour is called."""
+    """Named by the median color of its lightest 40%: shade changes what a color is called."""
     light = picture.light[mask]
     lit = picture.cells[mask][light >= np.quantile(light, LIT)]
     red, green, blue = np.median(lit, axis=0).astype(int).tolist()
-    return Hair(name=colour_name(np.array((red, green, blue)), HAIR)[0], rgb=(red, green, blue), mask=mask)
+    return Hair(name=color_name(np.array((red, green, blue)), HAIR)[0], rgb=(red, green, blue), mask=mask)

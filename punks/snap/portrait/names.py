@@ -1,4 +1,4 @@
-"""What people call a colour: the nearest of many people's names for it."""
+"""What people call a color: the nearest of many people's names for it."""
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -9,7 +9,7 @@ from punks.snap.art import Bytes, Floats
 from punks.snap.color import ciede2000, lab
 
 # "red", then "light", "pale", "bright", "dark", "deep", "dull", "medium" and all "-ish red", as far as each has a
-# colour in the xkcd survey (Munroe 2010, 222,500 people, https://xkcd.com/color/rgb/, CC0), then the 16 names of
+# color in the xkcd survey (Munroe 2010, 222,500 people, https://xkcd.com/color/rgb/, CC0), then the 16 names of
 # HTML 4. Not its "pale grey", fdfdfe: that is white; nor its "-ish
 # greys", whose tint is what people see beside a true gray. Maroon is a red, olive a green, tan a beige, a dark cyan is
 # called teal; the brown of red hair is auburn.
@@ -36,7 +36,7 @@ _SURVEY = {
     "cyan": "00ffff acfffc b7fffa 41fdfe 2afeb7",
     "beige": "e6daa6 fffeb6 ac9362 c9d179 d1b26f fbeeac af884a",
 }
-COLOURS: dict[str, tuple[str, ...]] = {
+COLORS: dict[str, tuple[str, ...]] = {
     word: (word,) for word in _SURVEY if word not in ("light gray", "dark gray", "auburn")
 } | {
     "gray": ("gray", "light gray", "dark gray"),
@@ -65,8 +65,8 @@ HAIR: dict[str, tuple[str, ...]] = {
 _SKIN = {"light": "f7dece f3d2a2", "medium": "d5ab88", "tan": "af7e57", "dark": "7c533e"}
 
 
-def colour_name(rgb: Bytes | Floats, words: Mapping[str, Collection[str]] = COLOURS) -> tuple[str, float]:
-    """RGB (3,) -> the word of COLOURS, EYES or HAIR, and how sure: 0 between two words, 1 at an exact match."""
+def color_name(rgb: Bytes | Floats, words: Mapping[str, Collection[str]] = COLORS) -> tuple[str, float]:
+    """RGB (3,) -> the word of COLORS, EYES or HAIR, and how sure: 0 between two words, 1 at an exact match."""
     return _nearest(rgb, {word: _codes(" ".join(_SURVEY[one] for one in ones)) for word, ones in words.items()})
 
 

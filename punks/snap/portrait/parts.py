@@ -6,17 +6,17 @@ import numpy as np
 
 from punks.snap.art import Bools
 from punks.snap.portrait.face import RGB, Eyes, Skin, mean_of
-from punks.snap.portrait.names import colour_name
+from punks.snap.portrait.names import color_name
 from punks.snap.portrait.picture import ALIKE, FRAME, GRID, Picture
 from punks.snap.regions import grow
 
-SOLID = 0.8  # of the border's cells that one colour must have
+SOLID = 0.8  # of the border's cells that one color must have
 STRAY, PLAIN = 12.0, 7  # CIEDE2000 from all eight neighbours, and how many of those are alike
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Background:
-    """The colour that most of the border has, its name, and whether it is the only one. mask: bool (24, 24)."""
+    """The color that most of the border has, its name, and whether it is the only one. mask: bool (24, 24)."""
 
     name: str
     rgb: RGB
@@ -25,12 +25,12 @@ class Background:
 
 
 def find_background(picture: Picture) -> Background:
-    """The border's main colour; solid where nearly all of the border above the shoulders has it."""
+    """The border's main color; solid where nearly all of the border above the shoulders has it."""
     count = np.bincount(picture.owner[FRAME], minlength=len(picture.gaps))
     main = int(count.argmax())
     share = count[picture.gaps[main] < ALIKE].sum() / count.sum()
     rgb = mean_of(picture, (picture.background | FRAME) & (picture.away(main) < ALIKE))
-    return Background(name=colour_name(np.array(rgb))[0], rgb=rgb, solid=bool(share >= SOLID), mask=picture.background)
+    return Background(name=color_name(np.array(rgb))[0], rgb=rgb, solid=bool(share >= SOLID), mask=picture.background)
 
 
 def find_strays(picture: Picture, skin: Skin | None, eyes: Eyes | None) -> Bools:

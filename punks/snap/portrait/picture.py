@@ -1,4 +1,4 @@
-"""A 24x24 picture prepared for looking: which cells have the same colour, and how far apart any two are."""
+"""A 24x24 picture prepared for looking: which cells have the same color, and how far apart any two are."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +14,14 @@ GRID = 24
 # the border without the middle of its upper side, which hats reach, and without its lower side, where shoulders are
 FRAME = np.zeros((GRID, GRID), bool)
 FRAME[0, :6] = FRAME[0, -6:] = FRAME[:21, 0] = FRAME[:21, -1] = True
-LEAST = 3  # of its cells that a colour of the background has
-ALIKE = 4.0  # CIEDE2000 between cells of one colour of the background
+LEAST = 3  # of its cells that a color of the background has
+ALIKE = 4.0  # CIEDE2000 between cells of one color of the background
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """cells: RGB uint8 (24, 24, 3). owner (24, 24): which of the K colours. points: CIELAB (K, 3). gaps: CIEDE2000
-    between colours (K, K). background: bool (24, 24)."""
+    """cells: RGB uint8 (24, 24, 3). owner (24, 24): which of the K colors. points: CIELAB (K, 3). gaps: CIEDE2000
+    between colors (K, K). background: bool (24, 24)."""
 
     cells: Bytes
     owner: Ints
@@ -29,16 +29,16 @@ class Picture:
     gaps: Floats
     background: Bools
 
-    def away(self, colour: int) -> Floats:
-        """CIEDE2000 of each cell from one of the colours, (24, 24)."""
-        return self.gaps[colour][self.owner]
+    def away(self, color: int) -> Floats:
+        """CIEDE2000 of each cell from one of the colors, (24, 24)."""
+        return self.gaps[color][self.owner]
 
     def away_from(self, rgb: tuple[int, int, int]) -> Floats:
-        """CIEDE2000 of each cell from a colour that need not be in the picture, (24, 24)."""
+        """CIEDE2000 of each cell from a color that need not be in the picture, (24, 24)."""
         return ciede2000(self.points, lab(np.array(rgb, np.uint8)))[self.owner]
 
     def like(self, where: Bools, limit: float) -> Bools:
-        """The cells within `limit` CIEDE2000 of a colour that the cells of a mask have, (24, 24)."""
+        """The cells within `limit` CIEDE2000 of a color that the cells of a mask have, (24, 24)."""
         return np.isin(self.owner, np.flatnonzero(self.gaps[np.unique(self.owner[where])].min(axis=0) < limit))
 
     @cached_property
@@ -61,9 +61,9 @@ def picture(art: PixelArt | Bytes, background: Bools | None = None) -> Picture:
     if isinstance(art, PixelArt) and background is None:
         background = art.background
     cells = cells[..., :3]
-    colours, owner = np.unique(cells.reshape(-1, 3), axis=0, return_inverse=True)
+    colors, owner = np.unique(cells.reshape(-1, 3), axis=0, return_inverse=True)
     owner = owner.reshape(GRID, GRID)
-    points = lab(colours)
+    points = lab(colors)
     gaps = ciede2000(points[:, None], points[None])
     behind = _behind(owner, gaps) | clear
     if background is not None:
@@ -72,7 +72,7 @@ def picture(art: PixelArt | Bytes, background: Bools | None = None) -> Picture:
 
 
 def _behind(owner: Ints, gaps: Floats) -> Bools:
-    """What is reached from the border through the colours that the border has: patterns and steps too, (24, 24)."""
+    """What is reached from the border through the colors that the border has: patterns and steps too, (24, 24)."""
     count = np.bincount(owner[FRAME], minlength=len(gaps))
     common = ((gaps < ALIKE) @ count >= LEAST) & (count > 0)
     allowed = common[owner]

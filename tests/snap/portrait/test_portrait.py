@@ -5,7 +5,7 @@ import pytest
 
 from bench.reading import SHOWS, visible, word
 from punks.errors import ImageError, RecipeError
-from punks.snap.portrait import colour_name, read, repaint_eyes
+from punks.snap.portrait import color_name, read, repaint_eyes
 from punks.snap.portrait.names import EYES
 from tests.support.faces import hand_made
 from training.portraits import Portrait, draw, sample
@@ -34,7 +34,7 @@ def test_it_agrees_with_the_truth(portraits: list[Portrait]):
     eyes = [(one.traits.eyes if seen(one) else None, reading.eyes and reading.eyes.name) for one, reading in both]
     assert sum(truth == name for truth, name in eyes) >= 0.95 * COUNT
     hair = [
-        (word(one.traits.hair_colour), got.hair and got.hair.name) for one, got in both if visible(one, "hair") >= SHOWS
+        (word(one.traits.hair_color), got.hair and got.hair.name) for one, got in both if visible(one, "hair") >= SHOWS
     ]
     assert sum(truth == name for truth, name in hair) >= 0.95 * len(hair)
 
@@ -71,7 +71,7 @@ def test_eyes_of_another_make_are_found_too(iris: tuple[int, int, int], name: st
     assert set(map(tuple, np.argwhere(reading.eyes.right).tolist())) == {(11, 14), (11, 15), (12, 15)}
     assert (reading.hair.name, reading.skin.name) == ("brown", "light")
     assert (reading.background.name, reading.background.solid) == ("blue", True)
-    assert (reading.colours, int(reading.strays.sum())) == (6, 0)
+    assert (reading.colors, int(reading.strays.sum())) == (6, 0)
 
 
 BROWN, BLACK, RED, GINGER, BLUE = (66, 25, 1), (30, 26, 34), (186, 40, 46), (206, 100, 40), (46, 84, 178)
@@ -90,7 +90,7 @@ def hair_of(cells: np.ndarray) -> str | None:
     return hair and hair.name
 
 
-def test_hair_may_be_nearly_of_the_colour_of_the_skin():
+def test_hair_may_be_nearly_of_the_color_of_the_skin():
     cells = hand_made((143, 145, 142))
     skin = (cells == (244, 203, 173)).all(-1)
     cells[skin] = (74, 42, 22)
@@ -137,18 +137,18 @@ def test_there_may_be_nothing_to_read():
     assert repaint_eyes(np.full((24, 24, 3), 90, np.uint8), "blue") is None
 
 
-@pytest.mark.parametrize("colours", [2, 5, 40, 576])
-def test_noise_has_colours_and_no_eyes(colours: int):
-    rng = np.random.default_rng(colours)
+@pytest.mark.parametrize("colors", [2, 5, 40, 576])
+def test_noise_has_colors_and_no_eyes(colors: int):
+    rng = np.random.default_rng(colors)
     for _ in range(10):
-        cells = rng.integers(0, 256, (colours, 3)).astype(np.uint8)[rng.integers(0, colours, (24, 24))]
+        cells = rng.integers(0, 256, (colors, 3)).astype(np.uint8)[rng.integers(0, colors, (24, 24))]
         reading = read(cells)
-        assert reading.colours == len(np.unique(cells.reshape(-1, 3), axis=0))
+        assert reading.colors == len(np.unique(cells.reshape(-1, 3), axis=0))
         assert repaint_eyes(cells, "blue") is None
 
 
-def test_colours_have_the_names_that_people_give_them():
-    wrong = {name for name, rgb in BACKGROUNDS.items() if colour_name(np.array(rgb))[0] != word(name)}
+def test_colors_have_the_names_that_people_give_them():
+    wrong = {name for name, rgb in BACKGROUNDS.items() if color_name(np.array(rgb))[0] != word(name)}
     assert not wrong
 
 
