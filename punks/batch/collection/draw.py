@@ -27,7 +27,7 @@ ONE_OF_ONE = "one of one"  # the trait of punks that were written by hand
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraitType:
-    """What punks differ in, such as `hair colour`: the field of Traits that it fills, and the weight of each value."""
+    """What punks differ in, such as `hair color`: the field of Traits that it fills, and the weight of each value."""
 
     name: str
     field: str

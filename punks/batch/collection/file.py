@@ -113,7 +113,7 @@ def _labels(values: Table, folder: Path, types: Sequence[TraitType], count: int)
 
 
 def _types(value: object) -> list[TraitType]:
-    """`[traits.eyes]` is the trait `eyes`, `[traits.hair.colour]` is `hair colour`, `[traits.wear.hat]` is `hat`."""
+    """`[traits.eyes]` is the trait `eyes`, `[traits.hair.color]` is `hair color`, `[traits.wear.hat]` is `hat`."""
     found: list[TraitType] = []
     tables = table_of("traits", value, "give a table for each trait, such as [traits.subject] with lady = 1")
     check_keys("traits", tables, FIELDS)

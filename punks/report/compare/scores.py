@@ -47,7 +47,7 @@ MEASURES = (
         points=lambda value: 1 / (1 + value / 4),
     ),
     Measure(
-        name="colours",
+        name="colors",
         title="colors",
         about=f"colors of the 24x24; nine of ten hand-made portraits have at most {MANY}",
         better=-1,
@@ -86,7 +86,7 @@ def score(cells: Bytes, confidence: float, prompt: str, beside: Sequence[Bytes] 
         "eyes": _number(None if wanted.eyes is None else eyes == wanted.eyes),
         "hair": _number(None if wanted.hair is None else hair == wanted.hair),
         "strays": float(reading.strays.sum()),
-        "colours": float(reading.colors),
+        "colors": float(reading.colors),
         "change": float(np.mean([difference(cells, other) for other in beside])) if beside else None,
     }
     judged = [one.points(value) for one in SCORED if (value := measures[one.name]) is not None]

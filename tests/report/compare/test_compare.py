@@ -134,7 +134,7 @@ def test_what_is_wrong_costs_points():
     }
     for name, one in worse.items():
         assert one.points < 1, name
-        changed = [name, "colours"] if name == "strays" else [name]
+        changed = [name, "colors"] if name == "strays" else [name]
         assert [m.name for m in MEASURES if m.better and one.measures[m.name] != good.measures[m.name]] == changed
 
 
