@@ -50,6 +50,15 @@ def _field(rng: np.random.Generator, knots: int) -> np.ndarray:
     return mixed / mixed.std()
 
 
+def _ramps(rng: np.random.Generator, range_: np.ndarray) -> np.ndarray:
+    """In each cell a slope at any angle, over so many levels (GRID, GRID, 1). -> (512, 512, 3)."""
+    ramp = rng.normal(size=(2, GRID, GRID, 3))
+    ramp *= range_ / np.abs(ramp).sum(0, keepdims=True).max(-1, keepdims=True)
+    inside = (np.arange(SIDE) + 0.5) * GRID / SIDE % 1 - 0.5
+    at = ((np.arange(SIDE) + 0.5) * GRID / SIDE).astype(int)
+    return inside[:, None, None] * ramp[0][at][:, at] + inside[None, :, None] * ramp[1][at][:, at]
+
+
 def _noise(rng: np.random.Generator, sigma: float) -> np.ndarray:
     return rng.normal(0, sigma, (SIDE, SIDE, 3)).astype(np.float32)
 
@@ -73,14 +82,16 @@ def real(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     columns = IDEAL[None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID, GRID - 1))
     rows = IDEAL[:, None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID - 1, GRID))
     cells = art.astype(np.float32)
-    # Jitter: heavy-tailed, of another size in every picture and every color, least on the background.
-    size = 0.3 * np.exp(rng.normal(0, 0.35)) * np.exp(rng.normal(0, 0.3, (GRID, GRID, 1)))
+    # Jitter: heavy-tailed, of another size in every picture and every colour, least on the background.
+    size = 0.45 * np.exp(rng.normal(0, 0.3)) * np.exp(rng.normal(0, 0.35, (GRID, GRID, 1)))
     code = art.astype(int) @ [65536, 256, 1]
     for value in np.unique(code):
-        size[code == value] *= 1 if value == code[0, 0] else 1.3 * np.exp(rng.normal(0, 0.35))
+        size[code == value] *= 1 if value == code[0, 0] else 2 * np.exp(rng.normal(0, 0.3))
     common = rng.normal(size=(GRID, GRID, 1))
     cells = cells + size * (0.7 * common + 0.7 * rng.normal(size=(GRID, GRID, 3)))
-    picture = _blur(_render(cells, rows, columns), 0.5 * np.exp(rng.normal(0, 0.33)))
+    picture = _render(cells, rows, columns)
+    picture += _ramps(rng, 3.4 * np.exp(rng.normal(0, 0.45)) * np.exp(rng.normal(0, 0.6, (GRID, GRID, 1))))
+    picture = _blur(picture, 0.5 * np.exp(rng.normal(0, 0.33)))
     for _ in range(rng.poisson(0.0026 * GRID * GRID)):  # two-tone cells
         i, j = rng.integers(0, GRID, 2)
         near = art[np.clip(i + rng.integers(-1, 2), 0, 23), np.clip(j + rng.integers(-1, 2), 0, 23)]
@@ -88,7 +99,7 @@ def real(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         width = int(rng.uniform(0.2, 0.45) * SIDE / GRID)
         box = (slice(top, top + 21), slice(left, left + width))
         picture[box if rng.random() < 0.5 else (slice(top, top + width), slice(left, left + 21))] = near
-    amplitude = 0.95 * np.exp(rng.normal(0, 0.5)) * np.exp(0.35 * _field(rng, 12)[..., :1])
+    amplitude = 0.6 * np.exp(rng.normal(0, 0.5)) * np.exp(0.35 * _field(rng, 12)[..., :1])
     picture += amplitude * (_field(rng, int(rng.integers(18, 30))) + 0.4 * _field(rng, 5))
     return picture + _noise(rng, 0.41 * np.exp(rng.normal(0, 0.33)))
 
@@ -106,14 +117,11 @@ def strong(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for value in np.unique(code):
         cells[code == value] += rng.normal(0, 1.5, 3)
     picture = _plain(cells)
-    ramp = rng.normal(size=(2, GRID, GRID, 3))
-    ramp *= rng.uniform(6, 10, (1, GRID, GRID, 1)) / np.abs(ramp).sum(0, keepdims=True).max(-1, keepdims=True)
-    inside = (np.arange(SIDE) + 0.5) * GRID / SIDE % 1 - 0.5
-    at = ((np.arange(SIDE) + 0.5) * GRID / SIDE).astype(int)
-    picture += inside[:, None, None] * ramp[0][at][:, at] + inside[None, :, None] * ramp[1][at][:, at]
+    picture += _ramps(rng, rng.uniform(6, 10, (GRID, GRID, 1)))
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(5, 10)
     along = np.linspace(-0.5, 0.5, SIDE)
     tilt = slope * (np.cos(angle) * along[:, None] + np.sin(angle) * along[None])
+    at = ((np.arange(SIDE) + 0.5) * GRID / SIDE).astype(int)
     ground = np.all(art == art[0, 0], axis=-1)[at][:, at]
     picture += (tilt * ground)[..., None]
     return _blur(picture, rng.uniform(2, 3)) + _noise(rng, 8)

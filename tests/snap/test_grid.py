@@ -7,7 +7,7 @@ from PIL import Image
 
 from bench import pixels_damage
 from punks.errors import ImageError
-from punks.snap import snap
+from punks.snap import restore, snap
 from punks.snap.color import ciede2000, lab
 from punks.snap.grid import find_grid
 from punks.snap.level import level
@@ -31,10 +31,10 @@ def test_every_damage_leaves_the_grid(portraits: list[np.ndarray], name: str) ->
 def test_paintings_as_they_come_are_restored(portraits: list[np.ndarray]) -> None:
     exact = 0
     for number, art in enumerate(portraits):
-        cells = snap(pixels_damage.damage("real", art, number)).cells
+        cells = restore(pixels_damage.damage("real", art, number)).painted.cells
         near = bool((ciede2000(lab(cells), lab(art)) <= 3).all())
         exact += near and len(np.unique(cells.reshape(-1, 3), axis=0)) <= len(np.unique(art.reshape(-1, 3), axis=0))
-    assert exact >= 5  # 97% of 400
+    assert exact >= 5  # the rules of 0.1 get 4
 
 
 def test_soft_portraits_have_no_grid() -> None:
