@@ -24,6 +24,12 @@ def lab(rgb: Bytes | Floats) -> Floats:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
+def even(points: Floats) -> Floats:
+    """CIELAB (..., 3) with colorful ones drawn together: distances about as CIE94 has them, at a tenth of the time."""
+    weight = 1 + 0.03 * np.hypot(points[..., 1], points[..., 2])
+    return points / np.stack([np.ones_like(weight), weight, weight], -1)
+
+
 def ciede2000(one: Floats, two: Floats) -> Floats:
     """CIEDE2000 between CIELAB arrays that broadcast. Sharma, Wu, Dalal, Color Res. Appl. 30 (2005) 21-30."""
     l1, a1, b1 = one[..., 0], one[..., 1], one[..., 2]

@@ -10,9 +10,9 @@ import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
 from punks.snap.cells import CORE
-from punks.snap.color import ciede2000, lab
+from punks.snap.color import even, lab
 
-CELL, PICTURE = 39, 26  # numbers of a cell, and of the whole picture
+CELL, PICTURE = 39, 33  # numbers of a cell, and of the whole picture
 _STEPS = (5, 10, 20, 30, 40, 50, 60, 75)  # percentiles
 # To the right and down, and the blocks of both cells that face their border, of which the outermost are blurred.
 # The layer after each is the same seen from the other cell.
@@ -32,16 +32,11 @@ def gather(means: Floats, moved: Floats, spread: Floats, blocks: Floats, owner: 
     """Levelled cells (N, 3) RGB, levels (N,) that levelling moved them by, spread (g, g), blocks, tight groups (N,)."""
     side, means = len(blocks), means.astype(np.float32)
     points, cells = lab(means), means.reshape(side, side, 3)
-    field = points.reshape(side, side, 3)
     main, frame = _border_group(owner, side)
-    ground = np.median(means[main & frame], axis=0)
-    across, down, away = np.split(
-        ciede2000(
-            np.concatenate([field[:, :-1].reshape(-1, 3), field[:-1].reshape(-1, 3), points]),
-            np.concatenate([field[:, 1:].reshape(-1, 3), field[1:].reshape(-1, 3), np.tile(lab(ground), (side**2, 1))]),
-        ),
-        [side * (side - 1), 2 * side * (side - 1)],
-    )
+    ground = np.sort(means[main & frame], axis=0)
+    ground = ground[len(ground) // 2]
+    tones = even(points).reshape(side, side, 3)
+    away = np.sqrt(((tones.reshape(-1, 3) - even(lab(ground))) ** 2).sum(1))
     count = np.log(_crowd(means))
     steps, tints, corners, seen = around = np.zeros((4, 4, side, side), np.float32)
     for k, (below, along), here, there in _SIDES:
@@ -49,12 +44,13 @@ def gather(means: Floats, moved: Floats, spread: Floats, blocks: Floats, owner: 
         apart = cells[own] - cells[other]
         size = (apart**2).sum(-1)
         steps[k][own] = steps[k + 1][other] = np.sqrt(size)
-        tints[k][own] = tints[k + 1][other] = (down if below else across).reshape(size.shape)
+        tints[k][own] = tints[k + 1][other] = np.sqrt(((tones[own] - tones[other]) ** 2).sum(-1))
         face = (blocks[(*own, *here)][..., :3] - blocks[(*other, *there)][..., :3]).sum(2) / 4
         seen[k][own] = seen[k + 1][other] = np.clip((face * apart).sum(-1) / (size + 1), -0.5, 1.5)
     for k, opposite, (below, along) in _CORNERS:
         own, other = overlap(below, along)
         corners[k][own] = corners[opposite][other] = np.sqrt(((cells[own] - cells[other]) ** 2).sum(-1))
+    calm = _least(steps)
     beside, under = np.log(steps[0][:, :-1].ravel() + 0.3), np.log(steps[2][:-1].ravel() + 0.3)
     around[:3] = np.log(around[:3] + np.array([0.5, 0.3, 0.5], np.float32)[:, None, None, None])
     off = np.sqrt(((means - ground) ** 2).sum(1))
@@ -71,14 +67,15 @@ def gather(means: Floats, moved: Floats, spread: Floats, blocks: Floats, owner: 
     every = np.sort(np.concatenate([beside, under]))
     inner = ~main.reshape(side, side)
     bold = np.concatenate([beside[inner[:, :-1].ravel()], under[inner[:-1].ravel()], every[-4:]])
-    tint = np.sort(np.log(np.concatenate([across, down]) + 0.3))
+    tint = np.sort(np.concatenate([tints[0][:, :-1].ravel(), tints[2][:-1].ravel()]))
     picture = np.concatenate(
         [
             _ranks(every, _STEPS),
             _ranks(np.sort(bold), (5, 15, 30, 50)),
+            _ranks(np.sort(np.concatenate([calm[inner], every[-4:]])), (20, 40, 60, 80, 92)),
             _ranks(tint, (10, 30, 50)),
             count.mean(0),
-            _ranks(np.sort(loose), (20, 50, 90)),
+            _ranks(np.sort(loose), (5, 20, 35, 50, 90)),
             _ranks(np.sort(shift), (50, 90)),
             [np.log(owner.max() + 1.0), main.mean(), np.log(np.count_nonzero(np.bincount(owner) > 3) + 1.0)],
         ]
@@ -96,6 +93,14 @@ def _places(side: int) -> Floats:
     maps[:, 34:38] = np.stack([row < -edge, row > edge, column < -edge, column > edge], -1)
     maps[:, 38] = 1
     return maps
+
+
+def _least(steps: Floats) -> Floats:
+    """Steps to the neighbors right, left, below, above (4, g, g) -> log of the least of each cell (g, g)."""
+    right, left, below, above = steps
+    across = np.hstack([right[:, :1], np.minimum(right, left)[:, 1:-1], left[:, -1:]])
+    down = np.vstack([below[:1], np.minimum(below, above)[1:-1], above[-1:]])
+    return np.log(np.minimum(across, down) + 0.3)
 
 
 def _crowd(means: Floats) -> Floats:

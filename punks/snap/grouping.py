@@ -5,15 +5,20 @@ from functools import lru_cache
 import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
-from punks.snap.color import lab
+from punks.snap.color import even, lab
 from punks.snap.evidence import Evidence
 from punks.snap.groups import candidates, start
 from punks.snap.model import SEEN, weigh, weights
 
-LIKELY = -0.5  # logit from which two groups are one color
+LIKELY, SPAN, RICH = 0.1, 0.7, 14  # logit from which two groups are one color: so much by group over RICH, up to SPAN
+ROUGH, LOOSE = 3.0, -1.3  # levels of noise from which this logit does: no palette survives that cell by cell
+CALM = 0.95  # levels of noise below which the picture is pixel art that JPEG or blur has gone over
+FAINT = (3.0, 3.5)  # CIEDE2000 and levels: nearer colors of such a picture are one, as JPEG rounds them
+SURE = (2.5, 15.0)  # CIEDE2000 and times the noise: colors of such a picture that are farther apart are two
 FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
 SAME = 0.8  # colors nearer than this are never told apart
 SIZE, MARGIN = 0.5, 0.5  # how much a color's size speaks for it, and what a cell must gain to change
+OTHER = 24.0  # levels from a color at which a cell is not of it
 BESIDE, ASLANT = 0.45, 0.3  # what a neighbor of a color speaks for it
 BLACK = 8  # a color whose brightest channel is no more is pure black
 
@@ -22,13 +27,14 @@ def group(
     means: Floats, owner: Ints, ground: Bools | None, spread: Floats, evidence: Evidence, embedding: Floats
 ) -> Ints:
     """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background (N,) is one from the start."""
-    groups = start(means, owner, ground, spread, embedding)
+    groups, noise = start(means, owner, ground, spread, embedding), 0.0
     while len(groups.count) > 1:
         one, two, told = candidates(groups)
         if not len(one):
             break
         seen = (groups.sums[:, -SEEN:] / groups.count[:, None]).astype(np.float32)
-        logit = weigh(told, seen[one], seen[two], evidence.picture, weights()) - LIKELY
+        noise = noise or float(np.exp(told[0, 33]))  # as the first, tight groups show it
+        logit = _decided(weigh(told, seen[one], seen[two], evidence.picture, weights()), told, noise)
         if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
             home = groups.owner[ground.argmax()]
             logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
@@ -47,6 +53,21 @@ def group(
     return reassigned(means, groups.owner, ground, len(spread))
 
 
+def _decided(logit: Floats, told: Floats, noise: float) -> Floats:
+    """The model's logits of pairs (P,), what tells of them (P, PAIR), noise -> logits that are positive for one color.
+
+    Many colors are a sign of more. Of pictures that have hardly any noise the model knows less than a rule.
+    """
+    least = np.clip(LIKELY * (np.exp(told[0, 32]) - RICH), -SPAN, SPAN)
+    logit = logit - (LOOSE if told[0, 33] > np.log(ROUGH) else least)
+    if noise < CALM:
+        gap, away, sure = 5 * told[:, 1], 10 * told[:, 3], np.exp(told[:, 34] + told[:, 33]) / noise
+        faint = (gap < FAINT[0]) & (away < FAINT[1])
+        logit[faint] = np.maximum(logit[faint], 0.1 / (1 + gap[faint]))
+        logit[(gap > SURE[0]) & (sure > SURE[1])] = -1
+    return logit
+
+
 def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> Ints:
     """Cells (N,) that noise put into the wrong one of two near colors go to the likelier one, by their neighbours too.
 
@@ -59,13 +80,13 @@ def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> I
         count = np.bincount(owner)
         middle = values(means, owner)
         away = (means**2).sum(1)[:, None] + (middle**2).sum(1) - 2 * means @ middle.T
-        noise = max(float(np.median(away[cells, owner])) / 2.4, 0.3)  # of one channel, squared
+        noise = max(float(np.sort(away[cells, owner])[len(owner) // 2]) / 2.4, 0.3)  # of one channel, squared
         cost = away / (2 * noise) - SIZE * np.log(count)
         around = cells * len(count) + owner[beside]
         cost -= np.bincount(around.ravel(), weight, cost.size).reshape(cost.shape)
         best = cost.argmin(1)
-        own = cost[cells, owner]
-        moves = free & (count[owner] > 1) & (cost.min(1) < own - MARGIN)
+        gain = cost[cells, owner] - cost[cells, best]
+        moves = free & (count[owner] > 1) & (gain > MARGIN) & (away[cells, best] < OTHER**2)
         if not moves.any():
             break
         owner = np.unique(np.where(moves, best, owner), return_inverse=True)[1].ravel()
@@ -115,9 +136,7 @@ def _kernel(side: int, spread: float) -> Floats:
 
 def alike(means: Floats) -> Ints:
     """Cells closer than SAME to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
-    points = lab(means)
-    chroma = np.hypot(points[:, 1], points[:, 2])
-    points[:, 1:] /= (1 + 0.03 * chroma)[:, None]  # about CIE94's weight of chroma
+    points = even(lab(means))
     half, ones = -0.5 * (points**2).sum(1)[:, None], np.ones((len(points), 1), np.float32)
     near = np.hstack([points, half, ones]) @ np.hstack([points, ones, half]).T >= -0.5 * SAME * SAME
     np.fill_diagonal(near, val=True)

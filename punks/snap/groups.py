@@ -8,7 +8,7 @@ from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 from punks.snap.evidence import overlap
 
-PAIR = 33  # numbers of two groups
+PAIR = 36  # numbers of two groups
 NEAREST = 6  # other groups that each may merge with
 REACH = 18.0  # CIELAB distance past which nothing merges
 _AROUND = [(y, x) for y in range(3) for x in range(-2, 3) if (y, x) > (0, 0)]  # half of 5x5 cells about one
@@ -120,13 +120,22 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     small, large = count[one], count[two]
     product = np.concatenate([color**2, color[:, [0, 0, 1]] * color[:, [1, 2, 2]]], 1)
     spare = (groups.sums[:, 3:9] / count[:, None] - product).astype(np.float32)
-    scatter = np.log(np.sqrt(np.maximum(spare[:, :3].sum(1), 0)) + 0.2)
+    trace = np.maximum(spare[:, :3].sum(1), 0)
+    scatter = np.log(np.sqrt(trace) + 0.2)
     own = np.stack([np.log(count), scatter, np.log(first + 0.1), mean[:, 9], np.minimum(color.max(1) / 16, 4)])
     found[[9, 11, 25, 27, 29]], found[[10, 12, 26, 28, 30]] = own[:, one], own[:, two]
     unit = apart / np.maximum(away, 1e-3)[:, None]
     weights = np.concatenate([unit**2, 2 * unit[:, [0, 0, 1]] * unit[:, [1, 2, 2]]], 1)
     found[13] = np.maximum((spare[one] * weights).sum(1), 0)
     found[14] = np.maximum((spare[two] * weights).sum(1), 0)
+    # what cells are off by in this picture: of the groups in which it shows, but for the largest, the background maybe
+    several = count >= 3
+    several[count.argmax()] = False
+    noise = ((trace * count)[several].sum() + 0.2) / ((count[several] - 1).sum() + 1)
+    found[33] = np.log(noise) / 2
+    found[34] = np.log(away + 0.05) + np.log(small * large / (small + large)) / 2 - found[33]
+    known = ((found[13:15] * count[[one, two]] + noise) / (count[[one, two]] + 3)).sum(0)
+    found[35] = np.log(away + 0.05) - np.log(known) / 2
     found[15] = np.log(away / np.sqrt(found[13] + found[14] + 0.25) + 0.1)
     found[13:15] = np.log(np.sqrt(found[13:15]) + 0.2)
     link = np.sqrt(groups.nearest[one, two])

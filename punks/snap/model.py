@@ -6,6 +6,7 @@ together with what is measured between them. `training/merging` makes the weight
 
 from functools import lru_cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
@@ -19,8 +20,13 @@ Weights = dict[str, Floats]
 @lru_cache
 def weights() -> Weights:
     """The trained numbers, as float32."""
-    with files("punks.snap").joinpath("model.npz").open("rb") as packed, np.load(packed) as read:
-        return {name: read[name].astype(np.float32) for name in read.files}
+    return read(files("punks.snap").joinpath("model.npz"))
+
+
+def read(path: Traversable) -> Weights:
+    """The numbers of a file, as float32."""
+    with path.open("rb") as packed, np.load(packed) as stored:
+        return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
 def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats]:

@@ -136,7 +136,7 @@ def _confidence(share: float, flat: float) -> float:
 def _groups(cells: Floats, spread: Floats, blocks: Floats) -> tuple[Floats, Ints, Evidence]:
     """Cells (N, 3) without the drift that groups show, their tight groups (N,), and the evidence to merge those."""
     means = level(cells, blocks).reshape(-1, 3)
-    means = means - drift_field(means, alike(means), len(cells))
     owner = alike(means)
+    means = means - drift_field(means, owner, len(cells))
     moved = np.sqrt(((means - cells.reshape(-1, 3)) ** 2).sum(1))
     return means, owner, gather(means, moved, spread, blocks, owner)

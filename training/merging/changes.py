@@ -58,6 +58,27 @@ def graded(cells: Cells, ground: Mask, rng: np.random.Generator) -> Cells:
     return np.where(ground[..., None], np.clip(np.rint(shades), 0, 255), cells).astype(np.uint8)
 
 
+def parted(cells: Cells, ground: Mask, rng: np.random.Generator) -> Cells:
+    """The backdrop in two tones CIEDE2000 2.5 to 20 apart: halves, stripes, checks, a frame, spots."""
+    base = cells[0, 0].astype(float)
+    turn = rng.normal(size=3) + rng.normal() * rng.uniform(0, 3)
+    gap = float(ciede2000(lab(base), lab(np.clip(base + 6 * turn / np.linalg.norm(turn), 0, 255))))
+    far = 6 * np.exp(rng.uniform(np.log(2.5), np.log(20))) / max(gap, 0.5)
+    tone = np.clip(np.rint(base + turn / np.linalg.norm(turn) * far), 0, 255)
+    at, wide = int(rng.integers(3, GRID - 3)), int(rng.integers(1, 7))
+    shape = (
+        columns >= at,
+        rows >= at,
+        rows + columns >= 2 * at,
+        (rows // wide) % 2 == 0,
+        (columns // wide) % 2 == 0,
+        (rows // wide + columns // wide) % 2 == 0,
+        (np.minimum(rows, columns) < wide // 2 + 1) | (columns >= GRID - wide // 2 - 1),
+        rng.random((GRID, GRID))[rows // 2, columns // 2] < 0.3,
+    )[int(rng.integers(8))]
+    return np.where((ground & shape)[..., None], tone, cells).astype(np.uint8)
+
+
 def textured(cells: Cells, ground: Mask, rng: np.random.Generator) -> Cells:
     """Hair, cloth or skin in two to four tones CIEDE2000 2.5 to 5 apart, cell by cell or in patches of two or three."""
     cells = cells.copy()

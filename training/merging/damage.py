@@ -18,7 +18,8 @@ from training.merging.truth import Truth
 SIDE = 512
 CELL = SIDE / GRID
 Picture = NDArray[np.float32]
-SHARES = (0.15, 0.33, 0.14, 0.12, 0.26)
+SHARES = (0.2, 0.33, 0.13, 0.09, 0.25)
+CALM = 0.6  # of painted and rough pictures: each cell is off by as much as any other
 KINDS = ("exact", "painted", "demo", "shaded", "rough")
 
 
@@ -32,7 +33,7 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
     if kind == "exact":
         home = ((np.arange(SIDE) + 0.5) / CELL).astype(int)
         picture = truth.cells[home][:, home].astype(np.float32)
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             picture = _specks(picture, rng, rng.uniform(0, 0.03))
         return _jpeg(picture, int(rng.integers(60, 96))) if rng.random() < 0.8 else picture.astype(np.uint8)
     force = np.exp(rng.normal(0, 0.35))
@@ -75,9 +76,12 @@ BLUR = {"painted": (0.6, 0.35, 0.05), "demo": (0.6, 0.4, 0.0), "shaded": (0.5, 0
 
 def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Levels that each cell is off by: as correlated in space, as heavy-tailed, as common to R, G, B as it comes."""
+    calm = kind in ("painted", "rough") and rng.random() < CALM
     size = {"painted": 0.7, "demo": 2.4, "shaded": 0.9, "rough": 0.5}[kind] * force * np.exp(rng.normal(0, 0.25))
+    if calm:
+        size = np.exp(rng.uniform(np.log(0.1), np.log(1.8)))
     own = rng.normal(size=(GRID, GRID, 3))
-    if rng.random() < 0.4:
+    if not calm and rng.random() < 0.4:
         own = rng.standard_t(4, (GRID, GRID, 3)) / np.sqrt(2)
     common = rng.uniform(0, 0.9) if kind != "painted" else rng.uniform(0, 0.6)
     own = np.sqrt(1 - common) * own + np.sqrt(common) * rng.normal(size=(GRID, GRID, 1))
@@ -86,8 +90,8 @@ def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> 
     scale = np.full((GRID, GRID), size)
     code = truth.cells.astype(int) @ [65536, 256, 1]
     for value in np.unique(code):
-        scale[code == value] *= np.exp(rng.normal(0, 0.3))
-    scale *= np.exp(rng.normal(0, rng.uniform(0, 1.0 if kind == "demo" else 0.7), (GRID, GRID)))
+        scale[code == value] *= np.exp(rng.normal(0, 0.1 if calm else 0.3))
+    scale *= np.exp(rng.normal(0, rng.uniform(0, 1.0 if kind == "demo" else 0.1 if calm else 0.7), (GRID, GRID)))
     scale[truth.ground] *= rng.uniform(0.06, 0.45) if kind == "demo" else rng.uniform(0.25, 1.0)
     if kind in ("demo", "shaded"):  # paint runs where colors meet
         edge = np.zeros((GRID, GRID), bool)
@@ -95,7 +99,7 @@ def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> 
         edge[1:] |= code[1:] != code[:-1]
         scale[grow(edge)] *= rng.uniform(1, 1.6)
     off = own * scale[..., None]
-    if kind == "demo" or rng.random() < 0.3:  # colors bleed into their neighbours
+    if kind == "demo" or (not calm and rng.random() < 0.4):  # colors bleed into their neighbours
         around = np.pad(truth.cells.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
         around = (around[2:, 1:-1] + around[:-2, 1:-1] + around[1:-1, 2:] + around[1:-1, :-2]) / 4
         bleed = np.where(truth.ground, 0.02, 0.09 if kind == "demo" else 0.03)
@@ -158,9 +162,13 @@ def _render(
     inside = (at / CELL % 1 - 0.5).astype(np.float32)
     row = (at[:, None, None] > rows.T[None]).sum(-1)[:, home]  # (y, x)
     column = (at[None, :, None] > columns[:, None]).sum(-1)[row, np.arange(SIDE)[None]]
-    table = np.concatenate([cells, ramp[0], ramp[1]], -1).astype(np.float32).reshape(GRID * GRID, 9)
-    found = table.take(row * GRID + column, axis=0)
-    return found[..., :3] + found[..., 3:6] * inside[:, None, None] + found[..., 6:] * inside[:, None]
+    table = np.stack([cells, ramp[0], ramp[1]]).astype(np.float32).transpose(0, 3, 1, 2)
+    home = row * GRID + column
+    planes = [
+        color.take(home) + down.take(home) * inside[:, None] + along.take(home) * inside
+        for color, down, along in table.reshape(3, 3, -1).swapaxes(0, 1)
+    ]
+    return np.stack(planes, -1)
 
 
 def _second_tones(picture: Picture, cells: NDArray[np.float64], rng: np.random.Generator) -> None:

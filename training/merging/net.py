@@ -9,7 +9,7 @@ from punks.snap.evidence import CELL, PICTURE
 from punks.snap.groups import PAIR
 from punks.snap.model import DILATIONS, SEEN, Weights
 
-WIDTH, HIDDEN, DEEP = 24, 64, 32
+WIDTH, HIDDEN, DEEP = 24, 96, 48
 
 
 class Model(nn.Module):
@@ -52,6 +52,35 @@ class Model(nn.Module):
         known = torch.cat([self._normal("pairs", pairs), (one - two).abs(), one + two], 1)
         x = (self.pair(known) + self.pair_picture(self._normal("picture", picture))).relu()
         return self.last(fn.relu(self.deep(x)))[:, 0]
+
+    @torch.no_grad()
+    def load(self, w: Weights) -> None:
+        """Go on from what `export` gave, with the normalization that was fitted since."""
+        t = {name: torch.from_numpy(value) for name, value in w.items()}
+
+        def unfold(name: str, layer: nn.Linear, weight: Tensor, size: int) -> Tensor:
+            mean, scale = getattr(self, f"{name}_mean").cpu(), getattr(self, f"{name}_scale").cpu()
+            shift = mean @ weight[:size]
+            layer.weight.copy_(torch.cat([weight[:size] / scale[:, None], weight[size:]]).T)
+            return shift
+
+        shift = unfold("cells", self.cell, t["cell"], CELL) + unfold(
+            "picture", self.cell_picture, t["cell_picture"], PICTURE
+        )
+        self.cell.bias.copy_(t["cell_bias"] + shift)
+        shift = unfold("pairs", self.pair, t["pair"], PAIR) + unfold(
+            "picture", self.pair_picture, t["pair_picture"], PICTURE
+        )
+        self.pair.bias.copy_(t["pair_bias"] + shift)
+        for dilation, conv in zip(DILATIONS, self.convs, strict=True):
+            conv.weight.copy_(t[f"conv{dilation}"].reshape(3, 3, WIDTH, WIDTH).permute(3, 2, 0, 1))
+            conv.bias.copy_(t[f"conv{dilation}_bias"])
+        self.out.weight.copy_(t["out"].T)
+        self.out.bias.copy_(t["out_bias"])
+        self.deep.weight.copy_(t["deep"].T)
+        self.deep.bias.copy_(t["deep_bias"])
+        self.last.weight.copy_(t["last"][None])
+        self.last.bias.copy_(t["last_bias"])
 
     @torch.no_grad()
     def export(self) -> Weights:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from punks.snap.art import Floats, Ints
+from punks.snap.background import CLOUD, off_ground
 from punks.snap.cells import sample, settle
 from punks.snap.color import ciede2000, lab
 from punks.snap.evidence import Evidence, gather
@@ -59,8 +60,8 @@ def view(pixels: NDArray[np.uint8]) -> tuple[Floats, Ints, Floats, Evidence]:
     cells, spread = settle(pixels, found, blocks[..., :3])
     plain = cells.reshape(-1, 3)
     means = level(cells, blocks).reshape(-1, 3)
-    means = means - drift_field(means, alike(means), GRID)
     owner = alike(means)
+    means = means - drift_field(means, owner, GRID)
     moved = np.sqrt(((means - plain) ** 2).sum(1))
     return means, owner, spread, gather(means, moved, spread, blocks, owner)
 
@@ -95,7 +96,7 @@ def judge(seen: Seen, groups: Groups, one: Ints, two: Ints) -> tuple[NDArray[np.
     main, most = table.argmax(1), table.max(1) / table.sum(1)
     same = main[one] == main[two]
     gap = ciede2000(lab(seen.values[main[one]]), lab(seen.values[main[two]]))
-    weight = np.select([same, gap < 1.5, gap < 2.4, gap < 8, gap < 14], [1.0, 0.1, 0.4, 1.4 * seen.cost, 0.8], 0.4)
+    weight = np.select([same, gap < 1.5, gap < 2.4, gap < 8, gap < 14], [1.0, 0.1, 0.3, 1.4 * seen.cost, 0.8], 0.4)
     return same, weight * np.where(np.minimum(most[one], most[two]) < PURE, 0.3, 1.0)
 
 
@@ -109,7 +110,7 @@ def unroll(
         embedding, logits = look(seen.maps.astype(np.float32), seen.picture, weights)
         mask = logits[:, 0] > 0
         if mask.any() and logits[mask, 1].mean() > 0 and rng.random() < 0.8:
-            ground = mask
+            ground = mask & (off_ground(mask, seen.means) < CLOUD)
     elif rng.random() < 0.6 and seen.labels[0, 1]:
         ground = seen.labels[:, 0] > 0
     groups = start(seen.means, seen.owner, ground, seen.spread, embedding)

@@ -7,7 +7,7 @@ import numpy as np
 from punks.snap.color import ciede2000, lab
 from punks.snap.regions import grow, reach
 from training.canvas import GRID, Mask, columns, rows
-from training.merging.changes import fewer, graded, recolored, split, textured
+from training.merging.changes import fewer, graded, parted, recolored, split, textured
 from training.merging.patterns import Cells, blob, color, pattern, tones
 from training.portraits import draw, sample
 
@@ -46,6 +46,8 @@ def make(rng: np.random.Generator, *, drawn: bool = False, faint: bool = False) 
         cells = fewer(cells, int(rng.integers(5, 16)))
     if rng.random() < 0.06:
         cells = graded(cells, ground, rng)
+    elif rng.random() < 0.12:
+        cells = parted(cells, ground, rng)
     if faint and rng.random() < 0.4:
         cells = textured(cells, ground, rng)
     if rng.random() < 0.5:
