@@ -13,7 +13,7 @@ from punks.snap.model import SEEN, weigh, weights
 LIKELY, SPAN, RICH = 0.1, 0.7, 14  # logit from which two groups are one color: so much by group over RICH, up to SPAN
 ROUGH, LOOSE = 3.0, -1.3  # levels of noise from which this logit does: no palette survives that cell by cell
 CALM = 0.95  # levels of noise below which the picture is pixel art that JPEG or blur has gone over
-FAINT = (3.0, 3.5)  # CIEDE2000 and levels: nearer colors of such a picture are one, as JPEG rounds them
+FAINT = (3.0, 5.0)  # CIEDE2000 and levels: nearer colors of such a picture are one, as JPEG rounds them
 SURE = (2.5, 15.0)  # CIEDE2000 and times the noise: colors of such a picture that are farther apart are two
 FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
 SAME = 0.8  # colors nearer than this are never told apart
@@ -58,7 +58,7 @@ def _decided(logit: Floats, told: Floats, noise: float) -> Floats:
 
     Many colors are a sign of more. Of pictures that have hardly any noise the model knows less than a rule.
     """
-    least = np.clip(LIKELY * (np.exp(told[0, 32]) - RICH), -SPAN, SPAN)
+    least = np.clip(LIKELY * (np.exp(told[0, 32]) - RICH), -SPAN, SPAN) if noise >= CALM else -SPAN
     logit = logit - (LOOSE if told[0, 33] > np.log(ROUGH) else least)
     if noise < CALM:
         gap, away, sure = 5 * told[:, 1], 10 * told[:, 3], np.exp(told[:, 34] + told[:, 33]) / noise
