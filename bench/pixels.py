@@ -135,7 +135,7 @@ def table(args: argparse.Namespace) -> None:
         for name, results in won.items():
             rows[name].append(per_cent(results))
         mine = rows["punks"][-1]
-        print(f"  {damage}: {mine}, solid backgrounds of one colour {100 * np.mean(plain):.1f}%")
+        print(f"  {damage}: {mine}, solid backgrounds of one color {100 * np.mean(plain):.1f}%")
         cells_right = ", ".join(f"{name} {100 * np.mean(shares):.2f}" for name, shares in near.items())
         print(f"    cells within CIEDE2000 3 of the truth, %: {cells_right}", flush=True)
     for name, row in rows.items():

@@ -82,7 +82,7 @@ def real(art: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     columns = IDEAL[None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID, GRID - 1))
     rows = IDEAL[:, None] * rng.normal(1, 0.0008) + rng.normal(0, 0.2) + 0.36 * rng.standard_t(9, (GRID - 1, GRID))
     cells = art.astype(np.float32)
-    # Jitter: heavy-tailed, of another size in every picture and every colour, least on the background.
+    # Jitter: heavy-tailed, of another size in every picture and every color, least on the background.
     size = 0.45 * np.exp(rng.normal(0, 0.3)) * np.exp(rng.normal(0, 0.35, (GRID, GRID, 1)))
     code = art.astype(int) @ [65536, 256, 1]
     for value in np.unique(code):
