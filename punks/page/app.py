@@ -174,7 +174,7 @@ async def _values(request: Request) -> dict[str, Any]:
 async def _uploaded(request: Request, studio: Studio, take: Callable[[Path, str], dict[str, Any]]) -> dict[str, Any]:
     """What `take` makes of the file that is the body of a request, and of its name without the suffix."""
     name = Path(request.query_params.get("name", ""))
-    if not re.fullmatch(r"\.\w{1,11}", suffix := name.suffix.lower(), re.ASCII):
+    if not re.fullmatch(rf"\.\w{{1,5}}|{LORA}", suffix := name.suffix.lower(), re.ASCII):
         raise ImageError("its name has no suffix that says what it is, such as .png")
     # in the folder, so that a picture can be moved to where it stays
     with tempfile.TemporaryDirectory(dir=studio.folder, prefix=".upload-") as room:

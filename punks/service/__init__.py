@@ -210,7 +210,8 @@ def _public(error: Exception) -> Exception:
     """The error as the caller may see it, without paths of this machine; the log has the traceback of a bug."""
     if isinstance(error, PunkError):
         text = str(error).replace(str(weights.folder()), "weights")
-        return error if text == str(error) else PunkError(text)
+        kind = PunkError if isinstance(error, RecipeError) else type(error)  # which is made of more than its text
+        return error if text == str(error) else kind(text)
     os.write(2, traceback.format_exc().encode())  # sys.stderr is the prediction's own log, which its caller reads
     return PunkError("something went wrong on the server; its log has the details")
 

@@ -124,7 +124,7 @@ def fuzz(cog: Cog, count: int, seed: int, watch: Callable[[], None] = lambda: No
         kind = str(answer.get("status", response.status_code))
         if kind == "failed":
             assert answer["error"], what
-            known = ("RecipeError: ", "ImageError: ", "WeightsError: ", "Input validation error: ")
+            known = ("RecipeError: ", "ImageError: ", "LoraError: ", "WeightsError: ", "Input validation error: ")
             assert any(word in answer["error"] for word in known), f"{what}: {answer['error']}"
         elif kind == "succeeded":
             output = answer["output"]
