@@ -490,6 +490,7 @@ def test_fast_paints_in_few_steps(page: Page, served: Served) -> None:
 def test_the_palette_of_another_punk(page: Page, drawn: Served) -> None:
     go(page, drawn)
     tiles(page).nth(20).click()
+    expect(page.locator("#about")).to_contain_text("#1980")
     page.get_by_role("button", name="Of another punk").click()
     tiles(page).nth(21).click()
     other = {entry["job"]: entry for entry in entries(drawn.folder)}[1979]["palette"]
