@@ -126,6 +126,7 @@ def _row(variant: Variant) -> dict[str, Any]:
         "base_missing": [str(path) for path in weights.missing(variant, variant.epoch) if path != own],
         "epoch": variant.epoch,
         "epochs_present": present,
+        "fast": [row.name for row in weights.fast_present(variant)],
         "lora_bytes": sum(weights.lora_path(variant, epoch).stat().st_size for epoch in present),
         "failed": variant.failed,
         "verdict": variant.verdict,
@@ -133,14 +134,14 @@ def _row(variant: Variant) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    cells = [("VARIANT", "BASE", "LORA EPOCHS", "VERDICT")]
+    cells = [("VARIANT", "BASE", "LORA EPOCHS", "FAST", "VERDICT")]
     for row in rows:
         base = "missing" if row["base_missing"] else tqdm.format_sizeof(row["base_bytes"], "B")
         epochs = ", ".join(map(str, row["epochs_present"]))
         lora = f"{epochs} ({tqdm.format_sizeof(row['lora_bytes'], 'B')})" if epochs else "none"
-        cells.append((row["variant"], f"{row['base']} {base}", lora, row["verdict"]))
-    wide = [max(len(line[column]) for line in cells) for column in range(3)]
-    lines = [f"{a:{wide[0]}}  {b:{wide[1]}}  {c:{wide[2]}}  {verdict}" for a, b, c, verdict in cells]
+        cells.append((row["variant"], f"{row['base']} {base}", lora, ", ".join(row["fast"]) or "none", row["verdict"]))
+    wide = [max(len(line[column]) for line in cells) for column in range(4)]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(line, [*wide, 0], strict=True)) for line in cells]
     absent = [row for row in map(VARIANTS.__getitem__, (row["variant"] for row in rows)) if not row.embedded]
     ways = [f"get {row.name}: {weights.fetch_command(row)}" for row in absent if not weights.available(row)]
     return "\n".join([str(weights.folder()), "", *lines, *([""] if ways else []), *ways])

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from platformdirs import user_data_path
 
 from punks.errors import WeightsError
-from punks.fast import Acceleration
+from punks.fast import ROWS, Acceleration
 from punks.files.checksums import damaged, recorded
 from punks.variants import Variant
 
@@ -60,6 +60,11 @@ def lora_root(variant: Variant) -> Path:
 def fast_path(variant: Variant, row: Acceleration) -> Path:
     """The file of an acceleration LoRA of the variant's base."""
     return base_folder(variant) / "lora" / f"{row.lora}.safetensors"
+
+
+def fast_present(variant: Variant) -> list[Acceleration]:
+    """The acceleration LoRAs whose file is present."""
+    return [row for row in ROWS if row.base == variant.base.name and fast_path(variant, row).is_file()]
 
 
 def epochs_present(variant: Variant) -> list[int]:

@@ -74,9 +74,7 @@ def _variant(row: Variant) -> dict[str, Any]:
     return {
         "name": row.name,
         "base": row.base.name,
-        "fast": [
-            _fast(row, one) for one in fast.ROWS if weights.fast_path(row, one).is_file() and one.base == row.base.name
-        ],
+        "fast": [_fast(row, one) for one in weights.fast_present(row)],
         "verdict": row.verdict,
         "epochs": present,
         "epoch": row.epoch if row.epoch in present else present[0],

@@ -228,6 +228,7 @@ def test_the_list_names_what_is_missing_and_how_to_get_it(world: World) -> None:
     assert {"sd15-perfect", "sd15-bespoke-baby", "sdxl-current", "sdxl-fixed", "demo"} <= set(rows)
     assert rows["sd15-perfect"]["epochs_present"] == [9]
     assert rows["sd15-perfect"]["lora_bytes"] == len(lora(9))
+    assert (rows["sd15-perfect"]["fast"], rows["demo"]["fast"]) == ([], ["distilled"])
 
 
 @pytest.mark.parametrize(
