@@ -84,12 +84,12 @@ class Choices:
 
 
 def drawn(prompt: str, seed: int, number: int) -> str:
-    """The prompt with its choices drawn, if it has any. Raises RecipeError."""
+    """The prompt with its choices drawn. Raises RecipeError."""
     return Choices(prompt).drawn(seed, number) if re.search(r"\{[^{}]*\|[^{}]*\}", prompt) else prompt
 
 
 def literal(field: str, text: str) -> list[str]:
-    """Warnings of what other programs read as commands, and what is painted here as plain text."""
+    """Warnings about syntax of other tools, which is painted here as plain text."""
     return [
         f"{field}: {match[0]} is painted as text; {way}"
         for pattern, way in _HABITS.items()

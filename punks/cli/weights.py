@@ -36,9 +36,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "address of the file, a file, a folder of files, or hf:OWNER/REPO[@REVISION]",
     )
     add_fast(parser, "fetch the acceleration LoRAs of the base as well: all, or the one of that name")
-    added = parser.add_argument_group("add", "What a variant that is added paints with, and what is thought of it.")
+    added = parser.add_argument_group("add", "Settings of the variant that `weights add` makes.")
     add_fields(added, ["num_inference_steps", "guidance_scale", "lora_scale"])
-    added.add_argument("--verdict", metavar="TEXT", help="shown in lists")
+    added.add_argument("--verdict", metavar="TEXT", help="your opinion of it, shown in lists")
     added.add_argument("--failed", action="store_true", default=None, help="a failed training: warn when it is used")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)

@@ -1,7 +1,6 @@
 """Brings one file to its final name: resumable, checked, its SHA-256 recorded.
 
-huggingface_hub's own downloads cannot be resumed after a kill: each writes to a temporary file with a new random name,
-which is deleted on an error or Ctrl-C and never read again (2.4, `_download_to_tmp_and_move`).
+huggingface_hub's own cannot resume after a kill: no later call reads their temporary files (2.4).
 """
 
 import os
@@ -28,8 +27,7 @@ Check = Callable[[Path], str | None]
 AGAIN = "run the same command again: it goes on where it stopped"
 SIGN_IN = "set HF_TOKEN to a token that may read it; for a gated repository also accept the licence on its page"
 _BUSY = (408, 429, 500, 502, 503, 504)
-_TRIES = 4  # in a row without a new byte
-_LONGEST_WAIT = 30  # seconds
+_TRIES, _LONGEST_WAIT = 4, 30  # in a row without a new byte; seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,7 +79,7 @@ def kept(path: Path, *, scale: float = 1.0, name: str = "", source: str = "", sa
 
 
 def find(lora: Lora) -> Path:
-    """The file of a LoRA, wherever in the weights folder it lies. Raises LoraError where it is not there."""
+    """The file of a LoRA, anywhere in the weights folder. Raises LoraError if it is missing."""
     if (path := place(lora)).is_file():
         return path
     rows = variants.VARIANTS.values()

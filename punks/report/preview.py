@@ -40,7 +40,7 @@ def write_animation(folder: Path, path: Path, *, count: int = 60, seconds: float
 
 
 def _done(folder: Path) -> list[tuple[str, Path]]:
-    """The names and the pixels of the punks that are done. Raises BatchError, ImageError where there are none."""
+    """Names and pixel files of the finished punks. Raises BatchError, and ImageError if there are none."""
     found = [(one["name"], folder / one["files"]["pixels"]) for one in entries(folder) if one["status"] == "done"]
     if not found:
         raise ImageError(f"{folder}: no punk is done")

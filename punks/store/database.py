@@ -52,7 +52,7 @@ def shown(url: URL) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why the database did not answer, in one line, without what was asked of it."""
+    """Why the database failed, in one line, without the query."""
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
     return said.splitlines()[0] if said else type(error).__name__
 

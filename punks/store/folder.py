@@ -83,7 +83,7 @@ class StoredFolder:
         return changed
 
     def _pictures(self, engine: Engine) -> list[str]:
-        """Puts what the manifest's new lines say. -> what is wrong with those that are left out."""
+        """Stores the new entries of the manifest. -> why some are left out."""
         path, faults = self.folder / MANIFEST, list[str]()
         if not path.is_file():
             return faults

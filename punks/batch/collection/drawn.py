@@ -79,7 +79,7 @@ def _check_others(
 
 
 def write_drawn(folder: Path, collection: Collection, columns: Columns) -> None:
-    """Writes what was drawn, and from what. Raises ImageError."""
+    """Records the drawn values and what decided them. Raises ImageError."""
     text = json.dumps(
         {**_decisive(collection), "one_of_ones": _by_hand(collection), "drawn": columns}, ensure_ascii=False
     )
