@@ -1,6 +1,5 @@
 """Variants of one's own: `variants.toml` in the weights folder, read into the registry beside the built-in rows."""
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -47,16 +46,16 @@ def load_variants() -> None:
 
 def write_variant(name: str, table: Table) -> None:
     """Writes a row, in place of an earlier one of that name, and reads the file. Raises RecipeError, WeightsError."""
+    import tomlkit  # which keeps what people wrote beside the values
+
     check_variant(name, table)
     path = folder() / FILE
-    text = path.read_text("utf-8") if path.is_file() else "# variants of this weights folder; `punks weights add`\n"
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(table).items()]
-    block = f"[{name}]\n" if re.fullmatch("[a-z0-9_-]+", name) else f'["{name}"]\n'
-    old = re.compile(rf"^{re.escape(block)}(?:(?!\[).*\n?)*", re.MULTILINE)
-    block += "".join(lines)
-    text = old.sub(lambda _: f"{block}\n", text, count=1) if old.search(text) else f"{text.rstrip()}\n\n{block}"
+    head = "# variants of this weights folder; `punks weights add`\n"
+    document = tomlkit.parse(path.read_text("utf-8-sig") if path.is_file() else head)
+    row = document.setdefault(name, tomlkit.table())
+    row.update(asdict(table))
     part = path.with_name(f"{FILE}.part")
-    part.write_text(text, "utf-8")
+    part.write_text(tomlkit.dumps(document), "utf-8")
     part.replace(path)
     load_variants()
 

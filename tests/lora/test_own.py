@@ -100,6 +100,7 @@ def test_hand_written_lines_and_other_rows_stay(files: list[Path], tiny_weights:
     assert (VARIANTS["two.b"].num_inference_steps, VARIANTS["two.b"].epoch) == (5, 1)
     add("two.b", files[1:], quiet)
     add("three", files[1:], quiet, verdict="good")
+    add("one", files[:1], quiet)  # the comment behind it belongs to the next row
     assert [VARIANTS[name].epoch for name in ("one", "two.b", "three")] == [7, 12, 12]
     assert (VARIANTS["two.b"].num_inference_steps, VARIANTS["three"].verdict) == (5, "good")
     assert "# mine" in (tiny_weights / FILE).read_text()
