@@ -43,7 +43,7 @@ class Predictor(BasePredictor):
         prompt: Optional[str] = Input(default=None, max_length=4000, description="What to paint. Overrides traits."),
         traits: Optional[str] = Input(
             default=None,
-            description="What the portrait shows: a JSON object with subject, hair, eyes, skin, background and wear.",
+            description="The portrait as a JSON object: subject, hair, expression, lips, eyes, skin, background, wear.",
         ),
         negative_prompt: str = Input(
             default="blurry, smooth, gradients, antialiased, photography, realistic, 3d render",

@@ -74,7 +74,7 @@ class Recipe:
 
     prompt: str = setting("What to paint. Overrides traits.", None, max_length=4000)
     traits: Traits | None = setting(  # noqa: RUF009 - it is dataclasses.field
-        "What the portrait shows: a JSON object with subject, hair, eyes, skin, background and wear.", None
+        "The portrait as a JSON object: subject, hair, expression, lips, eyes, skin, background, wear.", None
     )
     negative_prompt: str = setting("What to avoid in the painting.", NEGATIVE_PROMPT, max_length=4000)
     variant: str = setting("LoRA variant to paint with.", variants.DEFAULT, choices=variants.VARIANTS.keys())

@@ -32,7 +32,7 @@ ALIASES = {
     "steer_colour": "steer_color",
 }
 _SAMPLING = ("scheduler", "num_inference_steps", "guidance_scale")  # what `fast` brings along
-_TRAITS_ONLY = frozenset({"subject", "hair", "skin", "wear"})  # eyes and background also belong to a finish
+TRAITS_ONLY = frozenset(TRAITS) - FINISH.keys()  # eyes and background also belong to a finish
 # values of a finish that captions do not say
 _NOT_TRAITS = (None, *BACKGROUNDS)
 
@@ -54,7 +54,7 @@ def divide(values: Values) -> tuple[Recipe, Finish]:
 
 def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Finish]:
     """Both with some flat values changed; what the old traits, variant or background decided is decided anew."""
-    base = recipe.traits if _TRAITS_ONLY & values.keys() else None
+    base = recipe.traits if TRAITS_ONLY & values.keys() else None
     given = _gathered(values, base)
     check_names(given, FIELDS)
     if "fast" in given:
@@ -133,6 +133,8 @@ def upgraded(values: Values) -> dict[str, Any]:
     given = dict(values)
     if "image" in given:
         given["image_sha256"] = given.pop("image")
+    if isinstance(given.get("traits"), dict):
+        given["traits"] = {**dict.fromkeys(TRAITS), **given["traits"]}  # earlier versions had fewer
     if "dither" in given or not {"negative_prompt", "output_size"} <= given.keys():  # 0.1 wrote every field of its own
         return given
     given["restoration"] = "rules"
@@ -166,7 +168,7 @@ def _gathered(values: Values, base: Traits | None = None) -> dict[str, Any]:
     `eyes` and `background` are a trait as well beside other traits, or where the values change `base`.
     """
     given = {ALIASES.get(name, name): value for name, value in values.items()}
-    if base is None and not _TRAITS_ONLY & given.keys():
+    if base is None and not TRAITS_ONLY & given.keys():
         return given
     own = {name: given.pop(name) for name in TRAITS if given.get(name) not in _NOT_TRAITS}
     if own:

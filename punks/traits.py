@@ -11,7 +11,7 @@ from punks.errors import RecipeError, wrong
 from punks.fields import check_text
 from punks.palette import background_color, difference, hex_codes
 from punks.prompts import SUBJECT
-from punks.vocabulary import COLORS, CUTS, GROWN, PATTERNS, SUBJECTS, TRAITS, Color
+from punks.vocabulary import COLORS, CUTS, GROWN, MOUTHS, PATTERNS, SUBJECTS, TRAITS, Color
 
 _EXAMPLE = 'use an object such as {"subject": "lady", "hair": "red, curly", "wear": ["gold crown"]}'
 _MAX_LENGTH, _MAX_WORN = 200, 16
@@ -28,6 +28,8 @@ class Traits:
 
     subject: str
     hair: str | None = None
+    expression: str | None = None
+    lips: str | None = None
     eyes: str | None = None
     skin: str | None = None
     background: str | None = None
@@ -36,9 +38,9 @@ class Traits:
     def __post_init__(self) -> None:
         if self.subject not in SUBJECTS:
             raise RecipeError("traits.subject", self.subject, "use lady or lad")
-        for name in ("hair", "eyes", "skin", "background"):
-            if (value := getattr(self, name)) is not None:
-                _check(name, value)
+        for one in fields(self):
+            if one.name not in ("subject", "wear") and (value := getattr(self, one.name)) is not None:
+                _check(one.name, value)
         if type(self.wear) is not tuple or len(self.wear) > _MAX_WORN:
             raise RecipeError("traits.wear", self.wear, f"use a list of at most {_MAX_WORN} texts")
         for value in self.wear:
@@ -83,7 +85,10 @@ class Traits:
             tags.append(_hair(self.hair))
         tags += [f"wearing {_with('', one)}" for one in self.wear if one not in GROWN]
         tags += [phrase for one, phrase in GROWN.items() if one in self.wear]
-        tags += [_with(noun, words) for noun, words in (("eyes", self.eyes), ("skin", self.skin)) if words is not None]
+        if self.expression is not None:
+            tags.append(_with("" if self.expression.strip().endswith(MOUTHS) else "expression", self.expression))
+        said = (("lips", self.lips), ("eyes", self.eyes), ("skin", self.skin))
+        tags += [_with(noun, words) for noun, words in said if words is not None]
         if self.background is not None:
             tags.append(_background(self.background))
         return ", ".join(tags)
@@ -149,7 +154,7 @@ def _nearest_name(code: str) -> str:
 
 
 def _near_misses(field: str, text: str) -> Iterable[tuple[str, str]]:
-    known = [*TRAITS[field], *(COLORS if field in ("hair", "eyes", "wear") else ())]
+    known = [*TRAITS[field], *(COLORS if field in ("hair", "lips", "eyes", "wear") else ())]
     single = {word for phrase in known for word in phrase.split()} | {field, "hair", "cut", "and", "with", "in"}
     strange = [word for word in _words(text) if word not in single and not word.startswith("#")]
     whole = difflib.get_close_matches(text.lower(), known, 1, 0.85) if strange else []

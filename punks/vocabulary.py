@@ -40,6 +40,8 @@ EYES: dict[str, Color] = {
 }
 # hair styles that are nouns: `black afro`, but `red curly hair`
 CUTS = ("afro", "buzz cut", "mohawk", "bob", "bun", "ponytail", "pigtails")
+# expressions that are nouns: `slight smile`, but `neutral expression`
+MOUTHS = ("smile", "grin", "smirk", "frown")
 # said without "wearing", after everything that is worn
 GROWN = {"beard": "beard", "mustache": "mustache", "stubble": "light stubble", "joint": "smoking a joint"}
 TRAITS: dict[str, tuple[str, ...]] = {
@@ -48,6 +50,8 @@ TRAITS: dict[str, tuple[str, ...]] = {
         *("black", "brown", "blonde", "red", "ginger", "blue", "green", "purple", "pink", "gray", "white"),
         *("short", "long", "curly", "wavy", "spiky", "slicked back", *CUTS, "bald"),
     ),
+    "expression": ("neutral", "slight smile"),
+    "lips": ("red", "pink", "dark red", "purple", "black"),
     "eyes": tuple(EYES),
     "skin": ("light", "medium", "tan", "dark"),
     "background": (*COLORS, *PATTERNS),

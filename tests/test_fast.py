@@ -14,6 +14,7 @@ from punks.cli.options import Parser, add_fast
 from punks.errors import RecipeError
 from punks.painter.samplers import SAMPLERS
 from punks.request import changed, divide, from_json, to_json
+from punks.traits import Traits
 
 HYPER, LCM = fast.accelerations("sd15", fast.ON)
 
@@ -140,3 +141,6 @@ def test_a_server_is_asked_for_what_it_has():
     assert divide({name: value for name, value in given.items() if name != "output_size"})[0] == asked(
         fast="lcm", steps=6
     )
+    job = Job(number=1, recipe=Recipe(traits=Traits(subject="lady", lips="red"), variant="demo"))
+    traits = inputs(job, paintings=False)["traits"]
+    assert traits == '{"subject": "lady", "lips": "red"}'  # of an earlier version it knows fewer names

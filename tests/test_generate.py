@@ -165,10 +165,11 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     made, finish = recipe_in(first)
     assert made.prompt == CAPTION.replace("crown", "crwn")
     assert (finish.background, finish.eyes) == ("#148a8c", "green")
-    changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara"]
+    changes = ["--eyes", "brown", "--background", "solid", "--wear", "tiara", "--expression", "smile", "--lips", "red"]
     assert main(["generate", "--recipe", str(first), *changes, "-o", str(second)]) == 0
     other, finish = recipe_in(second)
-    assert other.prompt == CAPTION.replace("gold crown", "tiara").replace("green", "brown")
+    said = CAPTION.replace("gold crown", "tiara")
+    assert other.prompt == said.replace("green eyes", "smile, red lips, brown eyes")
     assert (finish.background, finish.eyes) == ("solid", "brown")
     assert main(["generate", "--recipe", str(first), "--background", "lime", "-o", str(tmp_path / "c.png")]) == 0
     alone, finish = recipe_in(tmp_path / "c.png")

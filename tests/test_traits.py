@@ -20,11 +20,18 @@ def lady(**fields: Any) -> Traits:
 
 def test_the_caption_follows_the_owners_template():
     traits = lady(
-        hair="red, curly", eyes="green", skin="light", background="teal", wear=("gold crown", "golden earrings")
+        hair="red, curly",
+        expression="neutral",
+        lips="red",
+        eyes="green",
+        skin="light",
+        background="teal",
+        wear=("gold crown", "golden earrings", "beard"),
     )
     assert complete(traits.caption()) == (
         "pixel art, 24x24, portrait of bespoke punk lady, red curly hair, wearing gold crown, wearing golden earrings, "
-        "green eyes, light skin, teal solid background, sharp pixel edges, hard color borders, retro pixel art style"
+        "beard, neutral expression, red lips, green eyes, light skin, teal solid background, sharp pixel edges, "
+        "hard color borders, retro pixel art style"
     )
 
 
@@ -40,6 +47,7 @@ def test_the_words_are_those_that_the_demo_was_trained_with():
         built = Traits(
             subject=one.kind,
             hair="bald" if one.hair == "bald" else f"{one.hair_color}, {one.hair}",
+            expression="slight smile" if one.smile else "neutral",
             eyes=one.eyes,
             skin=one.skin,
             background=both if one.pattern == "solid" else f"{both} {one.pattern}",
@@ -56,6 +64,11 @@ def test_the_words_are_those_that_the_demo_was_trained_with():
         ("hair", "afro, black", "black afro"),
         ("hair", "bald", "bald"),
         ("hair", "long silver hair", "long silver hair"),
+        ("expression", "neutral", "neutral expression"),
+        ("expression", "slight smile", "slight smile"),
+        ("expression", "smile", "smile"),
+        ("expression", "surprised expression", "surprised expression"),
+        ("lips", "dark red", "dark red lips"),
         ("eyes", "hazel eyes", "hazel eyes"),
         ("background", "blue checkered", "blue checkered background"),
         ("background", "bright lime background", "bright lime background"),
@@ -78,6 +91,9 @@ def test_a_training_color_s_own_code_gets_its_name():
     [
         ("hair", "blond, curly", "blonde"),
         ("eyes", "gren", "green"),
+        ("expression", "nuetral", "neutral"),
+        ("expression", "slight smlie", "slight smile"),
+        ("lips", "purpel", "purple"),
         ("skin", "ligth", "light"),
         ("background", "tael", "teal"),
         ("wear", "bandanna", "bandana"),
@@ -94,7 +110,13 @@ def test_a_near_miss_is_suggested_and_not_repaired(field: str, slip: str, near: 
 
 def test_free_words_and_the_whole_vocabulary_pass_without_a_word():
     free = lady(
-        hair="silver mullet", eyes="violet", skin="olive", background="a sunset", wear=("jetpack", "red fedora")
+        hair="silver mullet",
+        expression="grin",
+        lips="teal",
+        eyes="violet",
+        skin="olive",
+        background="a sunset",
+        wear=("jetpack", "red fedora"),
     )
     assert free.warnings() == []
     for field, words in TRAITS.items():

@@ -49,8 +49,8 @@ def require_same(folder: Path, jobs: Iterable[Job]) -> None:
             break
         if job.recipe is None or entry["status"] != "done":
             continue
-        asked = json_of(job)
-        if all(asked[key] == entry["recipe"].get(key) for key in ("prompt", "traits")):
+        asked, painted = json_of(job), upgraded(entry["recipe"])
+        if all(asked[key] == painted.get(key) for key in ("prompt", "traits")):
             return
         other = True
     if other:

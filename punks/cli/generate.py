@@ -12,7 +12,7 @@ from punks.errors import ImageError, RecipeError
 from punks.finish import SUFFIXES, Finish
 from punks.palette import Palette
 from punks.recipe import Recipe
-from punks.request import FIELDS, FINISH, TRAITS, changed, divide, flat, from_json
+from punks.request import FIELDS, FINISH, TRAITS, TRAITS_ONLY, changed, divide, flat, from_json
 from punks.vocabulary import SUBJECTS
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     for name in SUBJECTS:
         subject.add_argument(f"--{name}", dest="subject", action="store_const", const=name, help=f"a {name}")
     traits.add_argument("--hair", metavar="X", help='color and style, for example "red, curly"')
+    traits.add_argument("--expression", metavar="X", help="neutral or slight smile")
+    traits.add_argument("--lips", metavar="X", help="for example red")
     traits.add_argument("--skin", metavar="X", help="for example light")
     traits.add_argument("--wear", metavar="X", action="append", help='for example "gold crown"; repeat for more')
     add_fields(parser.add_argument_group("painting"), [name for name in FIELDS if name not in ("prompt", *FINISH)])
@@ -147,7 +149,7 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
         if not isinstance(read, dict):
             return changed(*read, values)
         values = read | values
-    if not {"prompt", "traits", "subject", "hair", "skin", "wear"} & values.keys():
+    if not {"prompt", "traits", *TRAITS_ONLY} & values.keys():
         args.parser.error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     if "variant" not in values:
         values["variant"] = present_variant()

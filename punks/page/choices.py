@@ -37,6 +37,8 @@ def choices(studio: Studio) -> dict[str, Any]:
         "subjects": TRAITS["subject"],
         "hair": {word: color for word, color in hair.items() if color},
         "styles": [word for word, color in hair.items() if not color],
+        "expressions": TRAITS["expression"],
+        "lips": {word: colors[word] for word in TRAITS["lips"]},
         "eyes": {name: hex_of(color) for name, color in EYES.items()},
         "skin": _SKIN,
         "colors": colors,

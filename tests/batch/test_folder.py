@@ -12,7 +12,7 @@ import pytest
 from punks.batch.folder import UNLOCKED
 from punks.batch.jobs import Job, jobs_of, read_jobs
 from punks.batch.manifest import NAME, entries
-from punks.batch.run import finish_folder, run
+from punks.batch.run import finish_folder, require_same, run
 from punks.errors import BatchError, RecipeError
 from punks.finish import Finish
 from punks.recipe import Recipe
@@ -169,6 +169,19 @@ def test_a_folder_of_version_0_1_is_finished_from_its_24x24(tmp_path: Path):
     assert place.painted == []
     assert "image_sha256" in next(entries(folder))["recipe"]
     assert not (folder / UNLOCKED).exists()
+
+
+def test_a_folder_from_before_expression_and_lips_is_kept(tmp_path: Path):
+    folder, rows = tmp_path / "out", "subject,hair,seed\nlady,red,1\nlad,black,2\n"
+    jobs = _jobs(tmp_path / "a.csv", rows)
+    run(jobs, folder, Drawn())
+    was = list(entries(folder))
+    for entry in was:
+        del entry["recipe"]["traits"]["expression"], entry["recipe"]["traits"]["lips"]
+    (folder / NAME).write_text("".join(json.dumps(entry) + "\n" for entry in was))
+    require_same(folder, jobs)
+    assert run(jobs, folder, Drawn()).kept == 2
+    assert run(_jobs(tmp_path / "a.csv", rows.replace("hair", "lips")), folder, Drawn()).done == 2
 
 
 def test_bad_rows_and_missing_files_do_as_before(tmp_path: Path):

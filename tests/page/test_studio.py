@@ -132,10 +132,13 @@ def test_from_the_first_visit_to_the_first_punk_by_clicks_alone(page: Page, serv
     pick(page, "Who", "lad")
     pick(page, "Hair color", "red")
     pick(page, "Hair style", "mohawk")
+    pick(page, "Expression", "slight smile")
+    pick(page, "Lips", "dark red")
     pick(page, "Eyes", "green")
     pick(page, "Background", "teal")
     pick(page, "Wears", "gold chain")
-    prompt = "portrait of bespoke punk lad, red mohawk, wearing gold chain, green eyes, teal solid background"
+    prompt = "portrait of bespoke punk lad, red mohawk, wearing gold chain, slight smile, dark red lips, green eyes, "
+    prompt += "teal solid background"
     expect(page.locator("#prompt")).to_have_value(prompt)
     use_tiny(page, 4)
     page.get_by_role("button", name="Paint your first punk").click()

@@ -17,11 +17,10 @@ from punks.batch.manifest import Entry
 from punks.errors import BatchError, PunkError
 from punks.files.init_image import picture_hash
 from punks.recipe import seed_after
-from punks.request import divide
+from punks.request import TRAITS, divide
 from punks.traits import Traits
 
 NONE = "none"
-FIELDS = ("subject", "hair", "eyes", "skin", "background", "wear")
 ONE_OF_ONE = "one of one"  # the trait of punks that were written by hand
 
 
@@ -166,7 +165,7 @@ class Collection:
 
     def traits(self, values: Mapping[str, str]) -> Traits:
         """Values by type -> the traits of a portrait; types of one field are said one after the other."""
-        filled: dict[str, list[str]] = {name: [] for name in FIELDS}
+        filled: dict[str, list[str]] = {name: [] for name in TRAITS}
         for one in self.types:
             if values.get(one.name, NONE) != NONE:
                 filled[one.field].append(values[one.name])

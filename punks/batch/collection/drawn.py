@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from punks.batch.collection.draw import FIELDS, NONE, Collection, CollectionJobs
+from punks.batch.collection.draw import NONE, Collection, CollectionJobs
 from punks.batch.collection.settle import Columns
 from punks.batch.manifest import entries_so_far
 from punks.errors import BatchError
 from punks.files.png import write_bytes
+from punks.request import TRAITS
 
 NAME = "collection.json"
 
@@ -133,7 +134,7 @@ def _values(collection: Collection, recipe: Mapping[str, Any]) -> dict[str, str]
     """The values by type that become these traits; None where no draw of this collection gives them."""
     found: dict[str, str] = {}
     traits: dict[str, Any] = recipe.get("traits") or {}
-    for field in FIELDS:
+    for field in TRAITS:
         said: str | list[str] = traits.get(field) or []
         words = said.split(", ") if isinstance(said, str) else list(said)
         for one in (one for one in collection.types if one.field == field):

@@ -32,10 +32,11 @@ from typing import Any, cast
 
 from punks.batch.collection.by_hand import one_of_ones
 from punks.batch.collection.checks import Table, check_keys, listed, table_of, text_of
-from punks.batch.collection.draw import FIELDS, NONE, Collection, Labels, TraitType
+from punks.batch.collection.draw import NONE, Collection, Labels, TraitType
 from punks.batch.collection.settle import Rule
 from punks.errors import BatchError, RecipeError, wrong
 from punks.recipe import MAX_SEED
+from punks.request import TRAITS
 from punks.traits import SUBJECTS, is_none
 
 MOST = 1_000_000
@@ -116,7 +117,7 @@ def _types(value: object) -> list[TraitType]:
     """`[traits.eyes]` is the trait `eyes`, `[traits.hair.color]` is `hair color`, `[traits.wear.hat]` is `hat`."""
     found: list[TraitType] = []
     tables = table_of("traits", value, "give a table for each trait, such as [traits.subject] with lady = 1")
-    check_keys("traits", tables, FIELDS)
+    check_keys("traits", tables, TRAITS)
     if "subject" not in tables:
         raise RecipeError("traits.subject", None, "give weights to lady, to lad or to both")
     for field, table in tables.items():

@@ -107,7 +107,7 @@ def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
         if value is not None and name not in ("image_sha256", "loras")
     }
     if "traits" in given:
-        given["traits"] = json.dumps(given["traits"])
+        given["traits"] = json.dumps({name: value for name, value in given["traits"].items() if value})
     if job.image is not None:
         given["image"] = _inline(job.image)
     return {**given, "return_painting": True} if paintings else given

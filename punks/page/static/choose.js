@@ -18,6 +18,8 @@ export class Form {
       subject: group("Who", options.subjects, { none: null }),
       color: colored("Hair color", options.hair),
       style: group("Hair style", options.styles),
+      expression: group("Expression", options.expressions),
+      lips: colored("Lips", options.lips),
       eyes: colored("Eyes", options.eyes),
       skin: colored("Skin", options.skin),
       ground: colored("Background", options.colors, { dots: true }),
@@ -83,10 +85,10 @@ export class Form {
 
   // the traits that are chosen, as flat values
   traits() {
-    const { subject, color, style, eyes, skin, ground, pattern, wear } = this.groups;
+    const { subject, color, style, expression, lips, eyes, skin, ground, pattern, wear } = this.groups;
     const joined = (by, ...words) => words.filter(Boolean).join(by);
     const worn = [...wear.values, ...$("more").value.split(",").map((word) => word.trim()).filter(Boolean)];
-    const values = { subject: subject.value, hair: joined(", ", color.value, style.value), eyes: eyes.value, skin: skin.value, background: joined(" ", ground.value, pattern.value), wear: worn };
+    const values = { subject: subject.value, hair: joined(", ", color.value, style.value), expression: expression.value, lips: lips.value, eyes: eyes.value, skin: skin.value, background: joined(" ", ground.value, pattern.value), wear: worn };
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value.length));
   }
 
@@ -108,9 +110,9 @@ export class Form {
   changed() {
     this.said();
     this.store();
-    const { subject, color, style, eyes, skin, ground } = this.groups;
-    const { hair, eyes: irises, skin: tones, colors } = this.options;
-    this.sketch = { subject: subject.value, hair: hair[color.value], bald: style.value === "bald", eyes: irises[eyes.value], skin: tones[skin.value], ground: colors[ground.value] };
+    const { subject, color, style, expression, lips, eyes, skin, ground } = this.groups;
+    const { hair, lips: reds, eyes: irises, skin: tones, colors } = this.options;
+    this.sketch = { subject: subject.value, hair: hair[color.value], bald: style.value === "bald", smiles: expression.value.endsWith("smile"), lips: reds[lips.value], eyes: irises[eyes.value], skin: tones[skin.value], ground: colors[ground.value] };
     this.sketched?.();
     clearTimeout(this.waiting);
     if (!this.edited) this.waiting = setTimeout(() => this.ask(), 60);
@@ -174,7 +176,7 @@ export class Form {
     if (traits) {
       const hair = (traits.hair ?? "").split(",").map((word) => word.trim()), ground = traits.background ?? "";
       const { colors, patterns, wear } = this.options;
-      const known = { subject: [traits.subject], color: hair, style: hair, eyes: [traits.eyes], skin: [traits.skin], ground: [ground, ground.replace(/ \S+$/, "")].filter((word) => word in colors).slice(0, 1), pattern: patterns.filter((word) => ground.endsWith(word)), wear: traits.wear };
+      const known = { subject: [traits.subject], color: hair, style: hair, expression: [traits.expression], lips: [traits.lips], eyes: [traits.eyes], skin: [traits.skin], ground: [ground, ground.replace(/ \S+$/, "")].filter((word) => word in colors).slice(0, 1), pattern: patterns.filter((word) => ground.endsWith(word)), wear: traits.wear };
       for (const [name, words] of Object.entries(known)) this.groups[name].values = words;
       $("more").value = traits.wear.filter((word) => !wear.includes(word)).join(", ");
     } else $("prompt").value = values.prompt;

@@ -2,19 +2,19 @@
 const HEAD = `
 ............ ............ ............ .......kkkkk .....kkhhhhh ....khhhhhhh ....khhhhhhh ....khhhhhhh`;
 const FACES = {
-  lad: `${HEAD} ....khhsssss ....khssssss ....khsskkss ...ksssswess ...kdsssssss ....kssssssn ....ksssssss ....kssssmmm
+  lad: `${HEAD} ....khhsssss ....khssssss ....khsskkss ...ksssswess ...kdsssssss ....kssssssn ....ksssusss ....kssssmmm
 .....kssssss ......ksssss .......kdddd .......kdsss .....kkcssss ....kccccsss ...kcccccccc ...kcccccccc`,
-  lady: `${HEAD} ...khhhsssss ...khhssssss ...khhsskkss ...khhsswess ...khhssssss ...khhsssssn ...khhssssss ...khhsssmmm
+  lady: `${HEAD} ...khhhsssss ...khhssssss ...khhsskkss ...khhsswess ...khhssssss ...khhsssssn ...khhssusss ...khhsssmmm
 ...khhksssss ...khhhkssss ...khhhhkddd ..khhhhkdsss ..khhhkkcsss ..khhkcccsss ...kkccccccc ...kcccccccc`,
 };
 const LINE = "#2a2730", CLOTHES = "#5b6472", MOUTH = "#b5565a", WHITE = "#d9dbe2";
 
 // ground: the background, "" for none
-export function sketch(canvas, { subject, hair, bald, eyes, skin, ground }) {
+export function sketch(canvas, { subject, hair, bald, smiles, lips, eyes, skin, ground }) {
   const side = 20, context = canvas.getContext("2d");
   canvas.width = canvas.height = 24 * side;
   const base = skin || "#e2bd97";
-  const ink = { k: LINE, h: bald ? base : hair || "#8d7b6c", s: base, d: shade(base), n: shade(base), w: WHITE, e: eyes || "#4a4f57", m: MOUTH, c: CLOTHES };
+  const ink = { k: LINE, h: bald ? base : hair || "#8d7b6c", s: base, d: shade(base), n: shade(base), w: WHITE, e: eyes || "#4a4f57", m: lips || MOUTH, u: smiles ? lips || MOUTH : base, c: CLOTHES };
   const rows = FACES[subject].trim().split(/\s+/);
   rows.forEach((half, y) => [...half, ...[...half].reverse()].forEach((letter, x) => {
     const color = ink[letter] ?? ground;
@@ -28,7 +28,7 @@ export function sketch(canvas, { subject, hair, bald, eyes, skin, ground }) {
 // the same at one pixel a cell, for the logo
 export function stamp(canvas) {
   const context = canvas.getContext("2d");
-  const ink = { k: LINE, h: "#d2282c", s: "#f3d2a2", d: "#d5ab88", n: "#d5ab88", w: WHITE, e: "#15b01a", m: MOUTH, c: CLOTHES };
+  const ink = { k: LINE, h: "#d2282c", s: "#f3d2a2", d: "#d5ab88", n: "#d5ab88", w: WHITE, e: "#15b01a", m: MOUTH, u: "#f3d2a2", c: CLOTHES };
   FACES.lady.trim().split(/\s+/).forEach((half, y) => [...half, ...[...half].reverse()].forEach((letter, x) => {
     context.fillStyle = ink[letter] ?? "#148a8c";
     context.fillRect(x, y, 1, 1);

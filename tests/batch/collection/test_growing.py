@@ -29,6 +29,7 @@ from punks.batch.run import finish_folder, run
 from punks.errors import BatchError
 from punks.recipe import Recipe
 from punks.report.show import show
+from punks.request import TRAITS
 from tests.support import ROOT
 from tests.support.batches import pictures
 from tests.support.drawn import Drawn, exact
@@ -200,7 +201,7 @@ def test_a_folder_of_version_0_2_tells_what_was_drawn(tmp_path: Path):
 
 
 def vars_of(traits: Any) -> dict[str, Any]:
-    return {name: getattr(traits, name) for name in ("subject", "hair", "eyes", "skin", "background", "wear")}
+    return {name: getattr(traits, name) for name in TRAITS}
 
 
 def test_one_of_ones_stand_among_the_drawn(tmp_path: Path):
