@@ -76,15 +76,16 @@ def whole(field: "dataclasses.Field[Any]", value: Any) -> Any:
     return int(value) if exact else value
 
 
-def check(settings: Any) -> None:
+def check(settings: Any, free: Collection[str] = ()) -> None:
     """Raises RecipeError for a field of a dataclass that has the wrong type or is out of bounds.
 
-    Types are exact: a bool is not a number, a number is not text; a whole number may stand for a float.
+    Types are exact: a bool is not a number, a number is not text; a whole number may stand for a float. Fields that are
+    `free` may hold other values than their choices.
     """
     for field in dataclasses.fields(settings):
         value, limits, allowed = getattr(settings, field.name), bounds(field), kinds(field)
         fits = type(value) in allowed or (float in allowed and type(value) is int)
-        if fits and limits.choices and value is not None:
+        if fits and limits.choices and value is not None and field.name not in free:
             fits = value in limits.choices
         if fits and isinstance(value, int | float) and limits.le is not None:
             fits = (limits.ge or 0) <= value <= limits.le  # never true of NaN

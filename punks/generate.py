@@ -102,8 +102,10 @@ class Punk:
     @property
     def png_texts(self) -> dict[str, str]:
         """What PNGs of it carry: the texts of others that its file had, the recipe as other tools read it, `texts`."""
-        read_by_others = {PARAMETERS: parameters(self.recipe)} if self.recipe else {}
-        return {**self.painting.texts, **read_by_others, **self.texts}
+        texts = dict(self.painting.texts)
+        if self.recipe and self.recipe.variant in variants.VARIANTS:  # else it keeps the text that it has
+            texts[PARAMETERS] = parameters(self.recipe)
+        return {**texts, **self.texts}
 
     def save(self, path: str | Path, size: int | None = None, *, indexed: bool = False) -> None:
         """Writes the picture with the recipe inside, as PNG, lossless WebP or SVG; a file of that name is replaced.
@@ -194,8 +196,8 @@ class Pipeline:
         `on_step(step, steps)` counts the denoising steps of all of them; `image` is the file that the recipes start
         from, if they name one; `on_preview(cells)` sees the first one appear, uint8 (24, 24, 3). Raises PunkError.
         """
+        row = recipes[0].require_variant()
         picture = read_init_image(recipes[0], image)
-        row = variants.variant(recipes[0].variant)
         if row.failed:
             log.warning("variant %s is a failed training run: %s", row.name, row.verdict)
         weights.require(row, recipes[0].epoch)

@@ -26,6 +26,8 @@ SCHEDULERS = (
 )
 # by a trained model, or by the rules of version 0.1
 RESTORATIONS = ("learned", "rules")
+# fields whose default is the variant's own
+OF_VARIANT = ("epoch", "lora_scale", "num_inference_steps", "guidance_scale")
 # fields in which the pictures of one batch may differ
 PER_PICTURE = ("prompt", "traits", "seed", "vary", "vary_seed", "steer_color")
 _SAY = "say what to paint, for example: lady, red hair, green eyes; or give traits"
@@ -69,6 +71,7 @@ class Lora:
 class Recipe:
     """Everything that decides one painting. Fields left at None take the variant's own value; the seed a random one.
 
+    A recipe that leaves out none of these may be of a variant that only another machine has; see `require_variant`.
     Raises RecipeError naming the field, its value and what is allowed.
     """
 
@@ -97,13 +100,10 @@ class Recipe:
     prompt_strength: float = setting("How much to change the picture to start from; 1 is completely.", 0.8, ge=0, le=1)
 
     def __post_init__(self) -> None:
-        row = variants.variant(self.variant)
-        defaults: dict[str, Any] = {
-            "epoch": row.epoch,
-            "lora_scale": row.lora_scale,
-            "num_inference_steps": row.num_inference_steps,
-            "guidance_scale": row.guidance_scale,
-        }
+        named = variants.NAME.fullmatch(str(self.variant))
+        whole = named and all(getattr(self, name) is not None for name in OF_VARIANT)
+        row = variants.VARIANTS.get(str(self.variant)) if whole else variants.variant(self.variant)
+        defaults: dict[str, Any] = {name: getattr(row, name) for name in OF_VARIANT} if row else {}
         if self.traits is not None:
             object.__setattr__(self, "traits", Traits.of(self.traits))
             defaults["prompt"] = self.traits.caption()
@@ -116,16 +116,23 @@ class Recipe:
             raise RecipeError("prompt", None, _SAY)
         self._check_seeds()
         object.__setattr__(self, "loras", _loras(self.loras))
-        check(self)
+        check(self, free=("variant",))
         if self.vary > 0 and self.vary_seed is None:
             object.__setattr__(self, "vary_seed", seed_after(self.seed))
-        if self.epoch > row.epochs:
-            raise RecipeError("epoch", self.epoch, f"variant {row.name} has epochs 1 to {row.epochs}")
+        if row and not row.own:
+            self.require_variant()
         if not self.prompt.strip():
             raise RecipeError("prompt", self.prompt, _SAY)
         if self.steer_color is not None:
             object.__setattr__(self, "steer_color", hex_of(parse_color(self.steer_color, "steer_color")))
         self._check_image()
+
+    def require_variant(self) -> variants.Variant:
+        """The row of its variant, to paint with. Raises RecipeError where it is not here, or has no such epoch."""
+        row = variants.variant(self.variant)
+        if self.epoch > row.epochs:
+            raise RecipeError("epoch", self.epoch, f"variant {row.name} has epochs 1 to {row.epochs}")
+        return row
 
     def _check_seeds(self) -> None:
         """Says what to do with the seeds of other tools: -1 is random there, and some have 64 bits."""
@@ -203,7 +210,9 @@ class Recipe:
             found += literal("negative_prompt", self.negative_prompt)
         elif self.negative_prompt not in ("", NEGATIVE_PROMPT):
             found.append("negative_prompt: has no effect at guidance_scale 1")
-        base, loras = variants.variant(self.variant).base, {one.sha256: one.name for one in self.loras if one.scale}
+        if self.variant not in variants.VARIANTS:  # painted on another machine
+            return found
+        base, loras = variants.VARIANTS[self.variant].base, {one.sha256: one.name for one in self.loras if one.scale}
         return found + fast.warnings(base, self.scheduler, self.num_inference_steps, self.guidance_scale, loras)
 
 

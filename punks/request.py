@@ -39,13 +39,18 @@ _NOT_TRAITS = (None, *BACKGROUNDS)
 Values = Mapping[str, Any]
 
 
-def divide(values: Values) -> tuple[Recipe, Finish]:
-    """The recipe and the finish of flat values; traits may stand among them. Raises RecipeError."""
+def divide(values: Values, *, painted: bool = False) -> tuple[Recipe, Finish]:
+    """The recipe and the finish of flat values; traits may stand among them. Raises RecipeError.
+
+    What is `painted` may be of a variant that is not here: finishing needs none.
+    """
     given = _gathered(values)
     check_names(given, FIELDS)
     given = _accelerated({name: whole(FIELDS[name], value) for name, value in given.items()})
     finish = Finish(**{name: value for name, value in given.items() if name in FINISH})
     recipe = Recipe(**{name: value for name, value in given.items() if name in RECIPE})
+    if not painted:
+        recipe.require_variant()
     finish = finish.of(recipe)
     if recipe.steer > 0 and recipe.steer_color is None and finish.background_rgb is not None:
         recipe = recipe.replace(steer_color=finish.background)
@@ -71,7 +76,7 @@ def changed(recipe: Recipe, finish: Finish, values: Values) -> tuple[Recipe, Fin
     if recipe.steer_color is not None and recipe.steer_color == finish.background and "background" in finished:
         painted.setdefault("steer_color", None)
     new = recipe.replace(**painted)
-    return divide(flat(new, dataclasses.replace(finish, **finished)))
+    return divide(flat(new, dataclasses.replace(finish, **finished)), painted=not painted)
 
 
 def _accelerated(values: Values) -> dict[str, Any]:
@@ -125,7 +130,12 @@ def from_json(text: str) -> tuple[Recipe, Finish]:
         raise RecipeError("recipe", text, f"it is not JSON ({wrong(error)})") from error
     if not isinstance(values, dict):
         raise RecipeError("recipe", values, "use a JSON object of fields")
-    return divide(upgraded(cast("dict[str, Any]", values)))
+    return recorded(cast("dict[str, Any]", values))
+
+
+def recorded(values: Values) -> tuple[Recipe, Finish]:
+    """Both from the flat values of a picture that is painted, by whichever version. Raises RecipeError."""
+    return divide(upgraded(values), painted=True)
 
 
 def upgraded(values: Values) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The registry: one frozen row a variant. A new LoRA is a new row, never a new class."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +117,7 @@ SDXL = Base(
 DEMO = Base(name="demo", family="sd15", side=512, least_steps=4, least_karras_steps=16)
 
 DEFAULT = "sd15-perfect"
+NAME = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
 
 VARIANTS: dict[str, Variant] = {
     row.name: row
@@ -170,8 +172,10 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def variant(name: str) -> Variant:
+def variant(name: object) -> Variant:
     """The row of that name; raises RecipeError naming the rows there are."""
-    if name not in VARIANTS:
-        raise RecipeError("variant", name, f"choose one of {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    row = VARIANTS.get(str(name))
+    if row is None:
+        add = f", or add it with `punks weights add {name} --lora FILE`" if NAME.fullmatch(str(name)) else ""
+        raise RecipeError("variant", name, f"choose one of {', '.join(VARIANTS)}{add}")
+    return row

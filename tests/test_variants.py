@@ -2,8 +2,10 @@ import dataclasses
 
 import pytest
 
-from punks import Recipe
+from punks import Finish, Recipe, paint
 from punks.errors import RecipeError
+from punks.page.commands import command
+from punks.request import changed, divide, flat, from_json, to_json
 from punks.variants import DEFAULT, VARIANTS, variant
 
 
@@ -45,6 +47,30 @@ def test_rows_are_frozen_and_unknown_names_are_refused():
         variant("demo").epoch = 3  # pyright: ignore
     with pytest.raises(RecipeError, match=r"variant: 'sd15' is not allowed; choose one of sd15-perfect, "):
         variant("sd15")
+    for name in (None, 3, [], "x y"):
+        with pytest.raises(RecipeError, match=r"variant: .*; choose one of sd15-perfect, "):
+            divide({"prompt": "lady", "variant": name, **OF_ANOTHER}, painted=True)
+
+
+OF_ANOTHER = {"epoch": 3, "lora_scale": 1.0, "num_inference_steps": 30, "guidance_scale": 7.5}
+
+
+def test_a_variant_of_another_machine_is_finished_and_refused_where_it_would_paint():
+    night = Recipe(prompt="lady", variant="night", seed=1, **OF_ANOTHER)
+    assert night.warnings() == []
+    finish = Finish().of(night)
+    assert from_json(to_json(night, finish)) == (night, finish)
+    assert changed(night, finish, {"background": "teal"})[0] == night
+    assert "--variant night" in command(night, finish)
+    add = "variant: 'night' is not allowed; choose one of .*, or add it with `punks weights add night --lora FILE`"
+    for ask in (
+        lambda: paint(night),
+        lambda: changed(night, finish, {"seed": 2}),
+        lambda: divide(flat(night, finish)),
+        lambda: Recipe(prompt="lady", variant="night"),
+    ):
+        with pytest.raises(RecipeError, match=add):
+            ask()
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != "demo"])

@@ -19,7 +19,7 @@ from punks.batch.places.worker import Outcome
 from punks.errors import BatchError, ImageError, PunkError
 from punks.files.checksums import sha256
 from punks.generate import Punk, open_punk
-from punks.request import FIELDS, FINISH, RECIPE, divide, flat, upgraded
+from punks.request import FIELDS, FINISH, RECIPE, flat, recorded, upgraded
 from punks.snap import PixelArt
 
 WRITERS = 4  # threads
@@ -185,7 +185,7 @@ def as_painted(job: Job, entry: Entry) -> Job:
     One that is kept for good is the one of its entry.
     """
     if entry.get("kept"):
-        recipe, finish = divide(upgraded(entry["recipe"]))
+        recipe, finish = recorded(entry["recipe"])
         return dataclasses.replace(job, recipe=recipe, finish=finish, asked=entry.get("asked", {}), error="")
     if job.recipe is None:
         return job

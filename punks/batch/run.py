@@ -16,7 +16,7 @@ from punks.batch.unlike import Others
 from punks.errors import BatchError, PunkError
 from punks.finish import Finish
 from punks.recipe import MAX_SEED, seed_after
-from punks.request import FINISH, divide, upgraded
+from punks.request import FINISH, recorded, upgraded
 
 WAITING = 16  # outcomes that wait for the disk, before the painters do
 SEEDS = 20  # that a row tries until its punk is unlike all others
@@ -144,7 +144,7 @@ def finish_folder(folder: Path, change: Callable[[Finish], Finish], advance: Cal
     with opened(folder) as at:
         for entry in list(entries(folder)):
             if entry["status"] == "done" and not entry.get("kept"):
-                recipe, finish = divide(upgraded(entry["recipe"]))
+                recipe, finish = recorded(entry["recipe"])
                 asked = entry.get("asked", {})
                 _finish(at, Job(number=entry["job"], recipe=recipe, finish=change(finish), asked=asked), count)
     return tally

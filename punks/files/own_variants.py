@@ -1,6 +1,5 @@
 """Variants of one's own: `variants.toml` in the weights folder, read into the registry beside the built-in rows."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,10 +11,9 @@ from punks.errors import PunkError, RecipeError, WeightsError
 from punks.fields import check, setting
 from punks.files.weights import folder
 from punks.request import ALIASES, check_names
-from punks.variants import VARIANTS, Variant
+from punks.variants import NAME, VARIANTS, Variant
 
 FILE = "variants.toml"
-_NAME = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ def check_variant(name: str, values: object) -> Variant:
     """A row of the file as one of the registry. Raises RecipeError for a name or a value that cannot be."""
     built_in = [row for row in VARIANTS.values() if not row.own]
     taken = {*(row.name for row in built_in), *(row.lora for row in built_in), *(row.lora for row in fast.ROWS)}
-    if not _NAME.fullmatch(name) or name in taken or name == "add":
+    if not NAME.fullmatch(name) or name in taken or name == "add":
         why = "it is taken" if name in taken else "use lower-case letters, digits, dots, - and _"
         raise RecipeError("name", name, why)
     table = values if isinstance(values, Table) else _table(values)

@@ -5,8 +5,9 @@ import shlex
 from typing import Any
 
 from punks.finish import Finish
-from punks.recipe import Recipe
+from punks.recipe import OF_VARIANT, Recipe
 from punks.request import asked, divide
+from punks.variants import VARIANTS
 
 _NOT_INPUTS = ("image_sha256",)  # a file is given instead
 
@@ -14,9 +15,10 @@ _NOT_INPUTS = ("image_sha256",)  # a file is given instead
 def _given(recipe: Recipe, finish: Finish) -> dict[str, Any]:
     """The flat values that differ from what prompt and variant alone give."""
     values = asked(recipe, finish)
-    least = {name: values[name] for name in ("prompt", "variant", "seed", "fast") if name in values}
-    usual = asked(*divide(least))
-    return least | {name: value for name, value in values.items() if value != usual[name] and name != "traits"}
+    names = ("prompt", "variant", "seed", *(("fast",) if recipe.variant in VARIANTS else OF_VARIANT))
+    least = {name: values[name] for name in names if name in values}
+    usual = asked(*divide(least, painted=True))
+    return least | {name: value for name, value in values.items() if value != usual.get(name) and name != "traits"}
 
 
 def command(recipe: Recipe, finish: Finish) -> str:

@@ -33,7 +33,7 @@ from punks.page.news import News
 from punks.page.queue import Queue, Task
 from punks.palette import Palette
 from punks.recipe import Recipe
-from punks.request import FINISH, asked, changed, divide, from_json, upgraded
+from punks.request import FINISH, asked, changed, divide, from_json, recorded
 
 INPUTS = "inputs"  # pictures that paintings start from, by their SHA-256
 WARM = 64  # paintings kept in memory, to finish them at once
@@ -242,4 +242,4 @@ def _lora(upload: Path, name: str) -> dict[str, Any]:
 
 
 def _divided(entry: Entry) -> tuple[Recipe, Finish]:
-    return divide(upgraded(entry["recipe"]))
+    return recorded(entry["recipe"])

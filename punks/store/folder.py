@@ -19,7 +19,7 @@ from punks.errors import BatchError, RecipeError
 from punks.recipe import Recipe
 from punks.report.compare.ratings import NAME as RATED
 from punks.report.compare.ratings import read_ratings
-from punks.request import divide, upgraded
+from punks.request import recorded
 from punks.store.database import Row, make_url, put
 from punks.store.keeper import Keeper, Say
 from punks.store.rows import Own, clean, picture, put_pictures
@@ -153,7 +153,7 @@ def _row(folder: Path, entry: Entry, batch: str) -> tuple[Recipe, Row]:
     Its key is that of this picture at this place of this batch, wherever the folder lies: a folder that was moved or
     copied brings no picture twice, and what is painted or finished anew is another picture.
     """
-    recipe, finish = divide(upgraded(entry["recipe"]))
+    recipe, finish = recorded(entry["recipe"])
     known: list[Any] = [batch, entry["name"], entry["recipe"], entry["cells"]]
     row = picture(
         recipe,

@@ -70,9 +70,12 @@ def clean(value: Any) -> Any:
 
 
 def _trained(recipe: Recipe) -> Trained | None:
-    """What painted it: the variant's own LoRA, or the first of those instead of it; None: the base alone."""
+    """What painted it: the variant's own LoRA, or the first of those instead of it.
+
+    None for the base alone, and for a variant that only another machine has.
+    """
     if recipe.lora_scale:
-        return variants.variant(recipe.variant)
+        return variants.VARIANTS.get(recipe.variant)
     trained = next((lora for lora in recipe.loras if not fast.known(lora.sha256)), None)
     return trained and dataclasses.replace(trained, scale=1.0)
 
@@ -80,7 +83,7 @@ def _trained(recipe: Recipe) -> Trained | None:
 def _own(recipe: Recipe) -> tuple[str | None, int | None]:
     trained = _trained(recipe)
     if not isinstance(trained, Lora):
-        return (trained.name, recipe.epoch) if trained else (None, None)
+        return (recipe.variant, recipe.epoch) if recipe.lora_scale else (None, None)
     epoch = _parameters(trained).get("epoch")
     return clean(f"{trained.name}-{trained.sha256[:8]}"), epoch if type(epoch) is int else None
 

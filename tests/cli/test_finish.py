@@ -17,7 +17,10 @@ from punks.batch.jobs import jobs_of
 from punks.batch.manifest import entries
 from punks.batch.run import run
 from punks.cli import main
+from punks.errors import RecipeError
 from punks.files.png import CELLS, RECIPE, read_texts, write_png
+from punks.page.studio import Studio
+from punks.recipe import Lora
 from punks.request import to_json
 from tests.support.batches import facts, pictures
 from tests.support.drawn import Drawn, damaged, exact
@@ -215,6 +218,30 @@ def test_the_folder_of_a_batch(capsys: pytest.CaptureFixture[str]):
     assert [entry["recipe"]["palette"] for entry in facts(Path("out"))] == ["auto"] * 3
     with Image.open("out/sheet.png") as sheet:
         assert (0, 255, 0) in {color for _, color in sheet.getcolors(1 << 24)}
+
+
+def test_punks_of_a_variant_and_loras_that_are_not_here(capsys: pytest.CaptureFixture[str]):
+    of = {"variant": "night", "epoch": 3, "lora_scale": 1.0, "num_inference_steps": 9, "guidance_scale": 2.0}
+    recipe = Recipe(prompt="lady", seed=1, loras=(Lora(name="glow", sha256="0" * 64),), **of)
+    run(jobs_of([recipe]), Path("out"), Drawn(paintings=True))
+    punk = Path("out/images/000001.png")
+    write_png(Image.open(punk), Path("a.png"), {**read_texts(punk), "parameters": "lady\nSteps: 9, Model: night"})
+    assert finish("a.png", "--background", "lime", "-o", "b.webp") == 0
+    assert finish("a.png", "--background", "lime", "-o", "b.png") == 0
+    assert recipe_in(Path("b.webp"))[0] == recipe_in(Path("b.png"))[0] == recipe
+    assert read_texts(Path("b.png"))["parameters"].endswith("Model: night")
+    assert finish("out", "--background", "lime") == 0
+    assert "out: 1 finished" in capsys.readouterr().out
+    studio = Studio(Path("out"))
+    assert studio.described(next(entries(Path("out"))))["values"]["variant"] == "night"
+    assert studio.finish("000001", {"background": "teal"}, save=True)["finish"]["background"] == "#148a8c"
+    assert "--epoch 3 --lora-scale 1.0" in studio.calls("000001")["command"]
+    with pytest.raises(RecipeError, match="variant: 'night' is not allowed; choose one of "):
+        studio.paint({"seed": 2}, of="000001")
+    studio.close()
+    assert main(["generate", "--recipe", "b.png", "-o", "c.png"]) == 2
+    assert "or add it with `punks weights add night --lora FILE`" in capsys.readouterr().err
+    assert not Path("c.png").exists()
 
 
 def test_nothing_of_it_loads_torch(painting: Painting):

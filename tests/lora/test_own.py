@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from punks import Recipe, paint
+from punks import Finish, Recipe, paint
 from punks.cli import main
 from punks.errors import LoraError, RecipeError, WeightsError
 from punks.files import weights
 from punks.files.own_variants import FILE, load_variants
 from punks.lora.own import add
+from punks.request import changed
 from punks.service import default_variant, own_variants
 from punks.variants import VARIANTS
 from tests.conftest import TINY, TINY_XL
@@ -71,7 +72,7 @@ def test_a_row_of_ones_own_is_a_variant_like_the_others(
         want = Recipe(prompt="lady", seed=1, variant="tiny", epoch=own, num_inference_steps=3, guidance_scale=2)
         assert np.array_equal(paint(recipe.replace(epoch=epoch)).image, paint(want).image)  # pyright: ignore
     with pytest.raises(RecipeError, match="epoch: 13 is not allowed; variant caption-fix has epochs 1 to 12"):
-        recipe.replace(epoch=13)
+        changed(recipe, Finish(), {"epoch": 13})
     with pytest.raises(WeightsError, match="add it with `punks weights add caption-fix --lora FILE --epoch 8`"):
         weights.require(VARIANTS["caption-fix"], 8)
     assert main(["weights", "add", "caption-fix", "--lora", str(files[0]), "--epoch", "3", "--failed"]) == 0

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from bench.batch_folder import write_folder
-from punks.batch.jobs import prompt_jobs
+from punks import Recipe
+from punks.batch.jobs import jobs_of, prompt_jobs
 from punks.batch.picks import Pick, write_picks
 from punks.batch.run import run
 from punks.cli import main
 from punks.report.compare.grid import epochs_axis, make_grid
 from tests.support.batches import until
 from tests.support.databases import Sqlite, Store
-from tests.support.stand import Stand
+from tests.support.stand import Stand, bring
 from tests.support.studios import start
 
 
@@ -38,6 +39,14 @@ def test_batch_and_compare_fill_a_store(file: Store, tmp_path: Path):
         ("tiny", 2, 1),
     ]
     assert sum(row["recommended"] for row in file.rows("epochs")) == 1
+
+
+def test_a_variant_of_another_machine_is_a_run_by_its_name(file: Store, tmp_path: Path):
+    of = {"variant": "night", "epoch": 3, "lora_scale": 1.0, "num_inference_steps": 9, "guidance_scale": 2.0}
+    run(jobs_of([Recipe(prompt="lady", seed=1, **of)]), tmp_path / "out", Stand())
+    assert bring(file, tmp_path / "out") == 0
+    assert [(row["run"], row["epoch"]) for row in file.rows("pictures")] == [("night", 3)]
+    assert [(row["name"], row["base"]) for row in file.rows("runs")] == [("night", None)]
 
 
 def test_the_studio_fills_a_store_while_it_runs(file: Store, tiny_weights: Path, tmp_path: Path):

@@ -180,14 +180,14 @@ def test_one_bad_line_or_file_never_ends_the_others(
     run(jobs(3), folder, Stand())
     run(jobs(2), other, Stand())
     lines = list(entries(folder))
-    lines[0]["recipe"]["variant"] = "of-a-later-version"
+    lines[0]["recipe"]["scheduler"] = "of-a-later-version"
     lines[1]["warnings"] = "a server\x00 said \ud800"
     (folder / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines) + "torn\n")
     (folder / "picks.json").write_text("[]")
     assert bring(store, folder, tmp_path, other) == 1
     ended = capsys.readouterr()
     assert ended.out == f"{folder}: 2 pictures\n{other}: 2 pictures\n"
-    assert "000001: variant: 'of-a-later-version' is not allowed" in ended.err
+    assert "000001: scheduler: 'of-a-later-version' is not allowed" in ended.err
     assert f"{folder / 'picks.json'}: cannot be read" in ended.err
     assert f"{tmp_path}: no {NAME}" in ended.err
     assert sorted(row["warnings"] for row in store.rows("pictures"))[-1] == "a server\ufffd said ?"

@@ -23,7 +23,7 @@ from punks.report.compare.ratings import Ratings, read_ratings
 from punks.report.compare.scores import Score, score
 from punks.report.compare.verdict import Verdict, judge, table
 from punks.report.sheet import contact_sheet, read_pixels
-from punks.request import divide, upgraded
+from punks.request import recorded
 from punks.snap.art import Bytes
 
 SIDE = 120  # px of a picture on the contact sheet
@@ -74,7 +74,7 @@ def require_own(folder: Path, grid: Grid) -> None:
 
 
 def _request(entry: Entry) -> tuple[Recipe, Finish]:
-    recipe, finish = divide(upgraded(entry["recipe"]))
+    recipe, finish = recorded(entry["recipe"])
     return recipe.replace(restoration="learned"), finish
 
 
