@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from punks import variants
 from punks.batch.jobs import Jobs, prompt_jobs, read_jobs
 from punks.batch.manifest import NAME
-from punks.cli.options import add_fields, add_store, given, output_path, present_variant, stored
+from punks.cli.options import add_fields, add_store, given, output_path, present_variant, say_demo, stored
 from punks.cli.progress import run_jobs
 from punks.cli.terminal import printable, say
 from punks.errors import BatchError, ImageError, RecipeError
@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.overwrite and not args.collection:
         require_same(args.output, jobs)
     with stored(args, args.output), closing(_place(args)) as place:
+        say_demo(args)
         try:
             options = {"unique": args.unique, "shared_palette": args.shared_palette, "verify": args.verify}
             options |= {"repaint_rejected": args.repaint == "rejected", "keep": args.keep, "unlike": unlike}
@@ -151,7 +152,7 @@ def _jobs(args: argparse.Namespace) -> "Jobs | CollectionJobs":
     if args.image is not None:
         values["image"] = args.image.resolve()
     if "variant" not in values and args.on == "local":
-        values["variant"] = present_variant()
+        values["variant"] = present_variant(args)
     if args.collection:
         from punks.batch.collection.drawn import jobs_into
         from punks.batch.collection.file import read_collection

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from punks.cli.options import add_fields, add_store, given, output_path, present_variant, stored
+from punks.cli.options import add_fields, add_store, given, output_path, present_variant, say_demo, stored
 from punks.cli.progress import run_jobs
 from punks.cli.terminal import say
 from punks.errors import BatchError
@@ -83,7 +83,7 @@ def _grid(args: argparse.Namespace) -> "Grid":
     rows = parse_axis(args.rows, "rows") if args.rows else None
     columns = parse_axis(args.columns, "columns") if args.columns else None
     if "variant" not in values and not {"variant", "lora"} & {axis.name for axis in (columns, rows) if axis}:
-        values["variant"] = present_variant()
+        values["variant"] = present_variant(args)
     if columns is None:
         if "variant" not in values:
             args.parser.error("--rows varies the variant, so say what the --columns are")
@@ -97,6 +97,7 @@ def _paint(args: argparse.Namespace, grid: "Grid") -> int:
 
     if args.workers is not None and args.workers < 1:
         args.parser.error("--workers: use a whole number of 1 or more")
+    say_demo(args)
     jobs = grid.jobs()
     with closing(Local(workers=args.workers, paintings=True)) as place:
         tally, _ = run_jobs(jobs, args.output, place)

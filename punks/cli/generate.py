@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from punks.cli.options import add_fields, free_path, given, output_path, present_variant, require_writable
+from punks.cli.options import add_fields, free_path, given, output_path, present_variant, require_writable, say_demo
 from punks.cli.terminal import printable, say, swatches
 from punks.errors import ImageError, RecipeError
 from punks.finish import SUFFIXES, Finish
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     recipe, *_ = recipes = recipe.outputs(args.num_outputs, draw=args.prompt is not None)
     paths = _output_paths(args.output, recipes)
     require_writable(paths[0].parent)
+    say_demo(args)
     for line in recipe.warnings():  # before the time is spent
         say(f"punks: {line}")
 
@@ -152,7 +153,7 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
     if not {"prompt", "traits", *TRAITS_ONLY} & values.keys():
         args.parser.error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     if "variant" not in values:
-        values["variant"] = present_variant()
+        values["variant"] = present_variant(args)
     return divide(values)
 
 

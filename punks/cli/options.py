@@ -185,14 +185,22 @@ def output_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"there is no home folder for {text!r}; use a full path") from error
 
 
-def present_variant() -> str:
-    """The default variant where its weights are, else the demo, and a line that says so."""
+def present_variant(args: argparse.Namespace) -> str:
+    """The default variant where its weights are, else the demo, as `say_demo` says once nothing is refused."""
     from punks import variants
     from punks.files import weights
 
     row = variants.variant(variants.DEFAULT)
     if weights.available(row):
         return row.name
-    print(f"{row.name} is not installed; painting with the small demo model instead", file=sys.stderr)
-    print(f"to install it: {weights.fetch_command(row)}", file=sys.stderr)
+    args.instead = (
+        f"{row.name} is not installed; painting with the small demo model instead",
+        f"to install it: {weights.fetch_command(row)}",
+    )
     return "demo"
+
+
+def say_demo(args: argparse.Namespace) -> None:
+    """Says that the demo paints, where `present_variant` chose it."""
+    for line in getattr(args, "instead", ()):
+        print(line, file=sys.stderr)

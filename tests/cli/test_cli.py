@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -300,10 +301,28 @@ def test_help_and_errors_start_without_torch():
 
 
 def test_without_a_variant_the_demo_paints_and_says_so(capsys: pytest.CaptureFixture[str]):
-    assert main(["generate", "lady", "--seed", "-1"]) == 2
+    assert main(["generate", "lady", "--steps", "1", "--guidance", "1"]) == 0
     err = capsys.readouterr().err
-    assert "sd15-perfect is not installed; painting with the small demo model instead" in err
+    assert err.startswith("sd15-perfect is not installed; painting with the small demo model instead\n")
     assert "script/download-weights sd15-perfect" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generate", "lady", "--seed", "-1"], "punks: seed: -1 is not allowed; "),
+        (["generate", "lady", "--vary-seed", "1"], "punks generate: --vary-seed needs --vary\n"),
+        (["batch", "--prompt", "lady", "-o", "out", "--near", "3"], "punks batch: --near needs --unlike\n"),
+        (["batch", "--prompt", "lady", "-o", "out", "--store", "x://y"], "punks: store: "),
+        (["compare", "lady", "-o", "out", "--workers", "0"], "punks compare: --workers: use a whole number"),
+    ],
+)
+def test_what_is_refused_does_not_say_first_that_the_demo_paints(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+):
+    with suppress(SystemExit):  # argparse's own
+        main(words)
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_version_and_no_command():
