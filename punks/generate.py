@@ -101,7 +101,10 @@ class Punk:
 
     @property
     def png_texts(self) -> dict[str, str]:
-        """What PNGs of it carry: the texts of others that its file had, the recipe as other tools read it, `texts`."""
+        """What PNGs of it carry: the texts of others that its file had, the recipe as other tools read it, `texts`.
+
+        A WebP carries all but the texts of others.
+        """
         texts = dict(self.painting.texts)
         if self.recipe and self.recipe.variant in variants.VARIANTS:  # else it keeps the text that it has
             texts[PARAMETERS] = parameters(self.recipe)
@@ -120,7 +123,7 @@ class Punk:
         if indexed and suffix != ".png":
             raise RecipeError("indexed", str(path), "only a PNG has a color table; use a name that ends in .png")
         if suffix == ".webp":
-            write_webp(self.art.enlarge(size), path, self.texts)
+            write_webp(self.art.enlarge(size), path, self.png_texts)
         elif suffix == ".svg":
             write_svg(self.art.cells, size, path, self.texts)
         elif indexed:

@@ -18,17 +18,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.ExifTags import Base
+from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo, putchunk
 from zlib_ng import zlib_ng
 
 from punks.errors import ImageError, RecipeError
 from punks.files.formats import PNG, png_texts
+from punks.files.parameters import KEY as PARAMETERS
 from punks.files.pictures import faults, read_bytes
 
 # the recipe and the finish as JSON, and what finishing needs of the painting
 RECIPE, CELLS = "punks-recipe", "punks-cells"
 _TAGS = {RECIPE: Base.ImageDescription, CELLS: Base.ImageHistory}  # of a WebP's EXIF
+_UNICODE = b"UNICODE\0"  # how a comment in EXIF begins that is UTF-16
 # beginnings of keys whose texts are not handed on: ours are made anew, and an orientation or profile was applied
 OWN_TEXTS = (RECIPE, CELLS, "Raw profile type", "XML:com.adobe.xmp")
 _LONG = 10_000  # characters of texts that are compressed
@@ -116,10 +118,13 @@ def _same(length: int, count: int) -> tuple[bytes, bytes]:
 
 
 def write_webp(image: Image.Image, path: Path, texts: Mapping[str, str] = _NONE) -> None:
-    """Writes a lossless WebP with the texts in its EXIF."""
+    """Writes a lossless WebP; its EXIF takes the recipe, the cells and `parameters`, where the web UI reads it."""
     exif = Image.Exif()
-    for key, text in texts.items():
-        exif[_TAGS[key]] = f"{key} {json.dumps(text)[1:-1]}"  # EXIF text is ASCII
+    for key in _TAGS.keys() & texts.keys():
+        exif[_TAGS[key]] = f"{key} {json.dumps(texts[key])[1:-1]}"  # EXIF text is ASCII
+    if PARAMETERS in texts:
+        # in a bytearray: Pillow writes bytes with the type of numbers, which readers refuse here
+        exif[IFD.Exif] = {Base.UserComment: (bytearray(_UNICODE + texts[PARAMETERS].encode("utf-16-be")),)}
     write_file(path, functools.partial(image.save, format="WEBP", lossless=True, exact=True, exif=exif))
 
 
@@ -138,21 +143,26 @@ def write_file(path: Path, save: Callable[[BinaryIO], object]) -> None:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The texts inside a PNG, whatever its suffix; of a WebP the recipe and the cells. Raises ImageError."""
+    """The texts inside a PNG, whatever its suffix; of a WebP or JPEG recipe, cells, `parameters`. Raises ImageError."""
     with faults(f"{path}: "):
         data = read_bytes(path)
         if data.startswith(PNG):
             return png_texts(data)
-    return _exif_texts(data) if data[8:12] == b"WEBP" else {}
+    return _exif_texts(data) if data[8:12] == b"WEBP" or data.startswith(b"\xff\xd8\xff") else {}
 
 
 def _exif_texts(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     with contextlib.suppress(ImageError), faults():  # the EXIF of another program may be broken
-        exif = Image.open(io.BytesIO(data), formats=["WEBP"]).getexif()
+        exif = Image.open(io.BytesIO(data), formats=["WEBP", "JPEG"]).getexif()
         for key, tag in _TAGS.items():
             name, _, text = str(exif.get(tag, "")).partition(" ")
             if name == key:
                 # version 0.1 wrote the JSON itself, with its quotes as they are
                 found[key] = text if text.startswith('{"') else json.loads(f'"{text}"')
+        comment = exif.get_ifd(IFD.Exif).get(Base.UserComment, b"")
+        if isinstance(comment, bytes) and comment.startswith(_UNICODE):
+            text = comment.removeprefix(_UNICODE)
+            little = text[1::2].count(0) > text[::2].count(0)  # the web UI writes big-endian, some tools do not
+            found[PARAMETERS] = text.decode("utf-16-le" if little else "utf-16-be", errors="replace")
     return found

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
+from PIL.ExifTags import IFD, Base
 from sd_parsers import ParserManager
 
 from punks import Finish, Recipe, finish, open_punk
@@ -43,11 +44,16 @@ def theirs(path: Path, text: str = THEIRS, **others: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_library_for_it_reads_ours(scheduler: str, tmp_path: Path):
+def test_a_library_for_it_reads_ours(scheduler: str, suffix: str, tmp_path: Path):
+    path = tmp_path / f"punk.{suffix}"
     recipe = Recipe(prompt="lady, red hair: é", seed=7, scheduler=scheduler, vary=0.5, negative_prompt="blur, soft")
-    painting(recipe).finish(Finish(output_size=48)).save(tmp_path / "punk.png")
-    found = ParserManager().parse(tmp_path / "punk.png")
+    painting(recipe).finish(Finish(output_size=48)).save(path)
+    assert read_texts(path).keys() == {RECIPE, CELLS, KEY}
+    # piexif, by which the web UI reads it, takes a comment of the type UNDEFINED only
+    assert suffix == "png" or b"\x92\x86\0\7" in path.read_bytes()
+    found = ParserManager().parse(path)
     assert found is not None
     assert [prompt.value for prompt in found.prompts] == [recipe.painted_prompt]
     assert [prompt.value for prompt in found.negative_prompts] == ["blur, soft"]
@@ -76,6 +82,19 @@ def test_what_we_write_we_read(prompt: str, negative: str, steps: int, seed: int
     own = "pndm" if scheduler == "default" else scheduler.removesuffix("_trailing")
     assert again.scheduler == own
     assert [line.partition(" ")[0] for line in left] == ["Size", "Model", *(["Lora"] if other else [])]
+
+
+@pytest.mark.parametrize("suffix", ["webp", "jpg"])
+@pytest.mark.parametrize("order", ["be", "le"])
+def test_theirs_is_read_in_webp_and_jpeg(suffix: str, order: str, tmp_path: Path):
+    """The web UI writes it big-endian, as piexif does; others by Pillow, little-endian."""
+    image, exif, path = painting().image, Image.Exif(), tmp_path / f"a.{suffix}"
+    assert image
+    exif[IFD.Exif] = {Base.UserComment: b"UNICODE\0" + f"{THEIRS} 紅".encode(f"utf-16-{order}")}
+    image.save(path, exif=exif)
+    assert read_texts(path) == {KEY: f"{THEIRS} 紅"}
+    assert main(["snap", str(path), "-o", str(tmp_path / "b.png")]) == 0
+    assert read_texts(tmp_path / "b.png") == {KEY: f"{THEIRS} 紅"}
 
 
 def test_theirs_is_taken_as_far_as_it_goes():
@@ -165,7 +184,7 @@ def test_ours_are_made_anew_beside_those_of_others(tmp_path: Path):
     texts = read_texts(second)
     for other in ("3.webp", "3.svg"):  # these have no place for the texts of others
         open_punk(second).save(tmp_path / other)
-    assert read_texts(tmp_path / "3.webp").keys() == {RECIPE, CELLS}
+    assert read_texts(tmp_path / "3.webp") == {key: texts[key] for key in (RECIPE, CELLS, KEY)}
     assert "Author" not in (tmp_path / "3.svg").read_text("utf-8")
     assert texts["Author"] == "me"
     assert texts[KEY] == parameters(recipe)
