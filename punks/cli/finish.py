@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from punks.cli.generate import add_exports, export, result_line
-from punks.cli.options import add_fields, free_path, given, output_path, require_writable
+from punks.cli.options import add_fields, add_store, free_path, given, output_path, require_writable, stored
 from punks.cli.terminal import say
 from punks.errors import ImageError, PunkError, RecipeError
 from punks.finish import SUFFIXES
@@ -35,6 +35,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--painting", type=Path, metavar="FILE", help="the painting of the punk, if it was kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     declare_files(parser)
+    add_store(parser)
 
 
 def declare_files(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     changes = given(args, FINISH)
     if args.command == "finish" and len(args.files) == 1 and (Path(args.files[0]) / MANIFEST).is_file():
         return _batch(args, Path(args.files[0]), changes)
+    if getattr(args, "store", None):
+        args.parser.error("--store is for the folder of a batch; name that folder alone")
     from punks.files.pictures import find_pictures
 
     files = find_pictures(args.files)
@@ -166,7 +169,7 @@ def _batch(args: argparse.Namespace, folder: Path, changes: dict[str, Any]) -> i
     from punks.batch.run import finish_folder
     from punks.report.show import show_folder
 
-    with tqdm(desc="finishing", unit="punk", leave=False, disable=None) as bar:
+    with stored(args, folder), tqdm(desc="finishing", unit="punk", leave=False, disable=None) as bar:
         tally = finish_folder(folder, lambda finish: dataclasses.replace(finish, **changes), bar.update)
     for number, error in sorted(tally.failed.items()):
         say(f"row {number}: {error}")

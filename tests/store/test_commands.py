@@ -13,7 +13,7 @@ from punks.cli import main
 from punks.report.compare.grid import epochs_axis, make_grid
 from tests.support.batches import until
 from tests.support.databases import Sqlite, Store
-from tests.support.stand import Stand, bring
+from tests.support.stand import Stand, bring, jobs
 from tests.support.studios import start
 
 
@@ -39,6 +39,23 @@ def test_batch_and_compare_fill_a_store(file: Store, tmp_path: Path):
         ("tiny", 2, 1),
     ]
     assert sum(row["recommended"] for row in file.rows("epochs")) == 1
+
+
+def test_finishing_a_folder_replaces_its_pictures_in_the_store(
+    file: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run(jobs(2), tmp_path / "out", Stand())
+    assert bring(file, tmp_path / "out") == 0
+    before = {row["image_sha256"] for row in file.rows("pictures")}
+    words = ["finish", str(tmp_path / "out"), "--background", "lime", "--store", file.url]
+    assert main(words) == 0
+    rows = file.rows("pictures")
+    assert [row["finish"]["background"] for row in rows] == ["#00ff00"] * 2
+    assert not before & {row["image_sha256"] for row in rows}
+    words[1] = str(tmp_path / "out/images/000001.png")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "--store is for the folder of a batch; name that folder alone" in capsys.readouterr().err
 
 
 def test_a_variant_of_another_machine_is_a_run_by_its_name(file: Store, tmp_path: Path):
