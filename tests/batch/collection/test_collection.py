@@ -20,6 +20,7 @@ from punks.batch.collection.draw import NONE, Collection
 from punks.batch.collection.file import parse_collection, read_collection
 from punks.batch.collection.quotas import quotas
 from punks.batch.manifest import entries
+from punks.batch.run import run
 from punks.errors import BatchError, PunkError, RecipeError
 from punks.palette import background_color
 from punks.report.metadata import metadata, rarity, rarity_table, write_metadata
@@ -27,6 +28,7 @@ from punks.report.show import show
 from punks.request import divide
 from tests.support import ROOT
 from tests.support.batches import batch
+from tests.support.drawn import Drawn
 
 NIGHT = """
 count = 200
@@ -249,6 +251,22 @@ def test_the_example_is_drawn_as_it_stands() -> None:
     assert jobs.notices() == []
     for one in made.types:
         assert Counter(jobs.columns[one.name]) == quotas(one.weights, 1000)
+
+
+def test_expression_and_lips_are_drawn_told_and_shown(tmp_path: Path) -> None:
+    words = {"expression": {"neutral": 1, "slight smile": 1}, "lips": {"red": 1, "none": 1}}
+    values = {"count": 4, "unique_traits": True, "traits": {"subject": {"lady": 1}, **words}}
+    jobs = parse_collection(values).jobs({"variant": "demo"})
+    ends = {"neutral expression", "slight smile", "neutral expression, red lips", "slight smile, red lips"}
+    prompts = {job.recipe.prompt for job in jobs if job.recipe}
+    assert prompts == {f"portrait of bespoke punk lady, {end}" for end in ends}
+    assert jobs.notices() == []
+    run(jobs, tmp_path, Drawn())
+    show(tmp_path, jobs)
+    found = [json.loads((tmp_path / f"metadata/{at}.json").read_text("utf-8")) for at in range(1, 5)]
+    assert {one["trait_type"] for each in found for one in each["attributes"]} == {"subject", "expression", "lips"}
+    report = json.loads((tmp_path / "rarity.json").read_text("utf-8"))
+    assert report["traits"]["expression"]["slight smile"]["count"] == 2
 
 
 def test_slips_and_values_that_nobody_gets_are_noticed() -> None:
