@@ -58,11 +58,6 @@ def open_picture(path: Path, frame: int | None = None) -> Image.Image:
     return read_picture(path, frame).image
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """The image of `convert`, without its warnings."""
-    return convert(image).image
-
-
 def convert(image: Image.Image, frame: int | None = None) -> Picture:
     """A picture as Pillow opened it -> a Picture. Raises ImageError as `read_picture` does."""
     with faults():

@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,7 +28,6 @@ STATIC = Path(__file__).parent / "static"
 LARGEST, LARGEST_LORA = 20_000_000, 2_000_000_000  # bytes of an upload
 LONGEST = 100_000  # bytes of other requests
 PAGE = 500  # punks of one answer
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(studio: Studio, port: int) -> Starlette:

@@ -5,16 +5,13 @@ Punks come in pages of 1,024: a script with their facts in columns, and their ce
 are what a page on disk may load.
 """
 
-import base64
 import colorsys
 import hashlib
-import html
 import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from punks.batch.manifest import Entry, warnings
 from punks.batch.picks import Pick, read_picks
 from punks.errors import BatchError
 from punks.prompts import HEAD, TAIL
+from punks.report.document import document, in_script
 from punks.report.sheet import read_pixels
 
 PAGE, ATLAS, GRID = 1024, 32, 24
@@ -78,7 +76,10 @@ def write_gallery(folder: Path, entries: Iterable[Entry], title: str | None = No
         if group:
             _write_page(folder, head, group)
         page = folder / "index.html"
-        _write(page, _document(title or folder.resolve().name, head).encode())
+        _write(
+            page,
+            document("gallery_page", _SCRIPTS, title or folder.resolve().name, _facts(head), "'self' file: ").encode(),
+        )
         for path in (folder / "gallery").iterdir():  # of a longer batch that was here before
             if re.fullmatch(r"\d{4,}\.(js|webp)", path.name) and int(path.stem) > head.pages:
                 path.unlink()
@@ -110,7 +111,7 @@ def _write_page(folder: Path, head: _Head, group: list[Entry]) -> None:
     columns["bases"] = [json.loads(base) for base in bases]
     for entry in group:
         _count_colors(head, entry["palette"])
-    text = f"punksPage({head.pages},{_json(columns)})\n".encode()
+    text = f"punksPage({head.pages},{in_script(columns)})\n".encode()
     head.count += len(group)
     head.pages += 1
     head.digest.update(text)
@@ -197,13 +198,9 @@ def _atlas(cells: list[NDArray[np.uint8]]) -> Image.Image:
     return Image.fromarray(placed)
 
 
-def _document(title: str, head: _Head) -> str:
-    """The page: template, style and scripts in one file; its own policy allows what it brings and nothing else."""
-    room = resources.files("punks.report") / "gallery_page"
-    style = (room / "style.css").read_text("utf-8")
-    script = "\n".join((room / name).read_text("utf-8") for name in _SCRIPTS)
+def _facts(head: _Head) -> dict[str, Any]:
     types = list(dict.fromkeys(name for name, _ in head.values))
-    facts = {
+    return {
         "count": head.count,
         "version": head.digest.hexdigest()[:8],
         "types": types,
@@ -214,21 +211,6 @@ def _document(title: str, head: _Head) -> str:
         "warned": head.warned,
         "warnings": head.warnings,
     }
-    policy = (
-        f"default-src 'none'; img-src 'self' file: data:; style-src '{_hash(style)}'; "
-        f"script-src 'self' file: '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
-    parts = {"title": html.escape(title), "policy": policy, "style": style, "script": script, "head": _json(facts)}
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], (room / "index.html").read_text("utf-8"))
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script: nothing in it ends one."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from punks.errors import ImageError
-from punks.files.pictures import MAX_SIDE, check_alpha, find_pictures, open_picture, plain, read_picture, upright
+from punks.files.pictures import MAX_SIDE, check_alpha, convert, find_pictures, open_picture, plain, read_picture
 from tests.support.malformed import chunk, png
 
 
@@ -56,9 +56,9 @@ def test_what_is_read_is_not_converted_twice(tmp_path: Path) -> None:
     picture().save(tmp_path / "a.jpg", exif=exif)
     once = open_picture(tmp_path / "a.jpg")
     assert once.info == {}
-    assert upright(once).tobytes() == once.tobytes()
+    assert convert(once).image.tobytes() == once.tobytes()
     with Image.open(tmp_path / "a.jpg") as lazy:
-        assert upright(lazy).tobytes() == once.tobytes()
+        assert convert(lazy).image.tobytes() == once.tobytes()
 
 
 def test_truncated(tmp_path: Path) -> None:

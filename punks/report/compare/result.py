@@ -16,12 +16,12 @@ from punks.files.png import write_png
 from punks.finish import Finish
 from punks.recipe import Recipe
 from punks.report.compare.grid import Grid
-from punks.report.compare.page import document
 from punks.report.compare.plot import plot
 from punks.report.compare.ratings import NAME as RATINGS
 from punks.report.compare.ratings import Ratings, read_ratings
 from punks.report.compare.scores import Score, score
 from punks.report.compare.verdict import Verdict, judge, table
+from punks.report.document import document
 from punks.report.sheet import contact_sheet, read_pixels
 from punks.request import recorded
 from punks.snap.art import Bytes
@@ -91,7 +91,8 @@ def show(folder: Path, found: Result, title: str) -> list[Path]:
         plotted = plot(written[2], found.grid, found.scores, found.verdict)
         if not plotted:
             written.pop(2).unlink(missing_ok=True)
-        page.write_text(document(page_data(found, title, plotted=plotted)), "utf-8")
+        facts = page_data(found, title, plotted=plotted)
+        page.write_text(document("compare/static", ("main.js",), title, facts), "utf-8")
     except OSError as error:
         raise BatchError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return written

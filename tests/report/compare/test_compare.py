@@ -15,11 +15,11 @@ from punks.files import weights
 from punks.files.checksums import sha256
 from punks.report.compare.asked import asked, background_obeyed
 from punks.report.compare.grid import PROMPTS, Axis, Grid, epochs_axis, make_grid, parse_axis
-from punks.report.compare.page import document
 from punks.report.compare.ratings import Ratings, read_ratings, take_in
 from punks.report.compare.result import require_own
 from punks.report.compare.scores import MEASURES, difference, score
 from punks.report.compare.verdict import judge
+from punks.report.document import document
 from punks.snap.portrait import read
 from punks.variants import VARIANTS
 from tests.support.faces import hand_made
@@ -204,7 +204,7 @@ def test_what_no_page_has_saved_is_refused(text: str, tmp_path: Path):
 
 def test_nothing_in_a_prompt_becomes_part_of_the_page():
     evil = '</script><script>alert(1)</script><!-- "&'
-    page = document({"title": evil, "rows": [evil], "reasons": ["{{script}}"]})
+    page = document("compare/static", ("main.js",), evil, {"rows": [evil], "reasons": ["{{script}}"]})
     assert evil not in page
     assert page.count("<script") == 2
     assert "&lt;/script&gt;" in page
