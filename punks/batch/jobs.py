@@ -4,7 +4,6 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ class Jobs:
                 name = str(given.pop("image"))
                 check_text("image", name)
                 image = self.folder / local(name)
-                given["image_sha256"] = _hash(image)
+                given["image_sha256"] = picture_hash(image)
             if "lora" in given:
                 text = given.pop("lora")
                 given = with_loras(given, text.split(";") if isinstance(text, str) else text, log.info)
@@ -125,8 +124,3 @@ def prompt_jobs(template: str, count: int | None, defaults: Mapping[str, Any], s
 def check_columns(names: Iterable[str]) -> None:
     """Raises RecipeError on a name that no field of a recipe, a finish or traits has, with the one it may stand for."""
     check_names([ALIASES.get(name, name) for name in names], COLUMNS, "column")
-
-
-@lru_cache(maxsize=256)
-def _hash(path: Path) -> str:
-    return picture_hash(path)

@@ -1,5 +1,6 @@
 """The SHA-256 of each weight file, in `SHA256SUMS` beside the bases; `sha256sum -c SHA256SUMS` reads it too."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -25,6 +26,17 @@ def sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
             if advance:
                 advance(len(chunk))
     return digest.hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """As `sha256`, remembered until the file changes."""
+    stat = path.stat()
+    return _remembered(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(path: Path, _changes: tuple[int, ...]) -> str:
+    return sha256(path)
 
 
 def damaged(root: Path, sums: Mapping[str, str], advance: Callable[[int], object] | None = None) -> list[str]:

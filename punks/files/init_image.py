@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from punks.errors import ImageError, RecipeError
-from punks.files.checksums import sha256
+from punks.files.checksums import sha256_once
 from punks.files.pictures import local, read_picture
 from punks.recipe import Recipe
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def picture_hash(path: Path) -> str:
     """The SHA-256 of a picture file in hex; `~` is expanded. Raises ImageError."""
     try:
-        return sha256(local(path))
+        return sha256_once(local(path))
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 

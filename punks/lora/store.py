@@ -10,7 +10,7 @@ from typing import Any
 from punks import fast, variants
 from punks.errors import LoraError, RecipeError, WeightsError
 from punks.files import weights
-from punks.files.checksums import sha256
+from punks.files.checksums import sha256, sha256_once
 from punks.files.transfer import Item, Say, bring
 from punks.lora.fetch import at_url, hub_files, hub_item, writing
 from punks.lora.file import read_header
@@ -90,7 +90,7 @@ def find(lora: Lora) -> Path:
     else:
         paths = [weights.lora_path(one, epoch) for one in rows for epoch in weights.epochs_present(one)]
     for path in paths:
-        if path.is_file() and _hash(path, path.stat().st_mtime_ns) == lora.sha256:
+        if path.is_file() and sha256_once(path) == lora.sha256:
             return path
     if base:
         raise LoraError(f"LoRA {lora.name} is not installed; {weights.way(base, fast=True)}")
@@ -129,8 +129,3 @@ def _incoming(root: Path, source: str) -> Path:
 def place(lora: Lora) -> Path:
     """Where a LoRA that a request names is kept."""
     return weights.folder() / FOLDER / f"{lora.sha256}.safetensors"
-
-
-@lru_cache(maxsize=256)
-def _hash(path: Path, _changed: int) -> str:
-    return sha256(path)

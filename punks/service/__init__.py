@@ -3,7 +3,6 @@
 Knows nothing of Cog; predict.py binds the two.
 """
 
-import functools
 import json
 import os
 import secrets
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from punks import variants
 from punks.errors import ImageError, PunkError, RecipeError, StoreError
 from punks.files import weights
-from punks.files.checksums import sha256
+from punks.files.checksums import sha256, sha256_once
 from punks.files.own_variants import load_variants
 from punks.generate import Pipeline, Punk
 from punks.lora.store import kept, place
@@ -128,7 +127,7 @@ class Service:
             punks = [painting.finish(finish) for painting in paintings]
         except ImageError as error:
             raise ImageError(str(error).replace(str(image), "image")) from error  # whoever asked knows no such file
-        facts["lora_sha256"] = _digest(row, recipe.epoch) if recipe.lora_scale else "none"
+        facts["lora_sha256"] = sha256_once(weights.lora_path(row, recipe.epoch)) if recipe.lora_scale else "none"
         facts["seconds"] = {
             stage: round(sum(punk.painting.seconds[stage] for punk in punks), 4) for stage in punks[0].painting.seconds
         }
@@ -226,13 +225,3 @@ def _downloaded(name: str, file: object) -> Path | None:
     if file is None or isinstance(file, Path):
         return file
     raise RecipeError(name, file, "use an http:, https: or data: URL")
-
-
-def _digest(row: variants.Variant, epoch: int) -> str:
-    path = weights.lora_path(row, epoch)
-    return _digest_of(path, path.stat().st_mtime_ns)
-
-
-@functools.cache
-def _digest_of(path: Path, _mtime: int) -> str:
-    return sha256(path)
