@@ -121,7 +121,9 @@ class Folder:
         if last.get("kept"):
             entry["kept"] = True
         if punk is None:
-            for folder in () if last.get("kept") else (*KINDS.values(), UNLOCKED):  # of an earlier recipe
+            # those of an earlier recipe go; a row that cannot be read asks for nothing else, so what it had stays
+            gone = job.recipe is not None and not last.get("kept")
+            for folder in (*KINDS.values(), UNLOCKED) if gone else ():
                 (self.path / folder / f"{job.name}.png").unlink(missing_ok=True)
             return self._add({**entry, "error": outcome.error})
         entry |= self._files(job.name, punk)
