@@ -27,12 +27,14 @@ from punks.lora.store import stack
 from punks.recipe import Recipe
 from punks.request import from_json, to_json
 from punks.snap import Cells, PixelArt, finish_cells, restore
+from punks.snap.restorers import Restorers
 
 if TYPE_CHECKING:
     from punks.painter.warm import WarmBases
 
 OnStep = Callable[[int, int], None]
 OnPreview = Callable[[NDArray[np.uint8]], None]
+RESTORERS = 8  # at most: noise takes longest to restore, and so many restore it as fast as a GPU paints
 log = logging.getLogger(__name__)
 
 
@@ -183,6 +185,12 @@ class Pipeline:
 
         return WarmBases()
 
+    @functools.cached_property
+    def restorers(self) -> Restorers | None:
+        """Restore several paintings beside a GPU; None where painting itself needs the cores."""
+        spare = (os.cpu_count() or 1) - 2
+        return Restorers(min(RESTORERS, spare)) if spare > 0 and self.bases.device.type == "cuda" else None
+
     def healthy(self) -> bool:
         """Whether the device of every painter still computes."""
         return "bases" not in vars(self) or self.bases.healthy()
@@ -206,8 +214,13 @@ class Pipeline:
         weights.require(row, recipes[0].epoch)
         stack(recipes[0])  # a LoRA that is missing is said before a base is loaded
         painted = self.bases.paint(recipes, on_step, picture, on_preview)
-        for recipe, (painting, seconds) in zip(recipes, painted, strict=True):
-            yield Painting(recipe=recipe, image=painting, prompt=recipe.painted_prompt, seconds=seconds)
+        if len(recipes) > 1 and self.restorers:
+            restored = self.restorers.beside(painted, rules=recipes[0].restoration == "rules")
+        else:
+            restored = ((painting, seconds, None) for painting, seconds in painted)
+        for recipe, (painting, seconds, cells) in zip(recipes, restored, strict=True):
+            prompt = recipe.painted_prompt
+            yield Painting(recipe=recipe, image=painting, restored=cells, prompt=prompt, seconds=seconds)
 
 
 def paint(recipe: Recipe, on_step: OnStep | None = None, image: Path | None = None) -> Painting:

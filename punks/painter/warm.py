@@ -30,8 +30,8 @@ class WarmBases:
     """Painters of one device, the most recently used ones, as many as fit in `budget`. Raises DeviceError."""
 
     def __init__(self) -> None:
-        self._device = choose_device()
-        if self._device.type == "cpu":
+        self.device = choose_device()
+        if self.device.type == "cpu":
             # torch shares a tensor out among threads and rounds the end of a share otherwise than the rest, unless it
             # is a whole number of vectors: a power of two divides evenly, and a punk is the same on any machine
             torch.set_num_threads(1 << (torch.get_num_threads().bit_length() - 1))
@@ -80,11 +80,11 @@ class WarmBases:
             # only here, since the traceback of the error holds the tensors of the attempt
             others, graphs = self._drop_others(painter), painter.release()
             if may_drop and (others or graphs):
-                log.warning("%s was out of memory; trying again without other bases and CUDA graphs", self._device)
+                log.warning("%s was out of memory; trying again without other bases and CUDA graphs", self.device)
                 left.appendleft(batch)
                 may_drop = False
             elif (half := len(batch) // 2) > 0:
-                log.warning("%s has no memory for %d pictures at once; trying %d", self._device, len(batch), half)
+                log.warning("%s has no memory for %d pictures at once; trying %d", self.device, len(batch), half)
                 painter.batch_size = half
                 left.extendleft([batch[half:], batch[:half]])
                 may_drop = True
@@ -93,7 +93,7 @@ class WarmBases:
 
     def _load(self, variant: Variant) -> Painter:
         try:
-            return Painter(variant, self._device)
+            return Painter(variant, self.device)
         except torch.OutOfMemoryError as error:
             failure = self._out_of_memory(variant.base.name, error)
         if not self._drop_others(None):
@@ -102,10 +102,10 @@ class WarmBases:
 
     def _make_room(self, variant: Variant) -> None:
         """Drops the painters used longest ago until the base fits beside the others and any of them can paint."""
-        needed = _size(variant, self._device)
+        needed = _size(variant, self.device)
         while self._painters:
             side = max(variant.base.side, *(one.base.side for one in self._painters.values()))
-            room = min(budget(self._device), limit(self._device) - _TO_PAINT * (side / 1024) ** 2)
+            room = min(budget(self.device), limit(self.device) - _TO_PAINT * (side / 1024) ** 2)
             if sum(one.nbytes for one in self._painters.values()) + needed <= room:
                 break
             self._drop(next(iter(self._painters)))
@@ -120,13 +120,13 @@ class WarmBases:
     def _drop(self, name: str) -> None:
         del self._painters[name]
         gc.collect()  # a pipeline holds itself in cycles
-        if self._device.type == "cuda":
+        if self.device.type == "cuda":
             torch.cuda.empty_cache()
         trim_host()
 
     def _out_of_memory(self, what: str, error: torch.OutOfMemoryError) -> DeviceError:
         return DeviceError(
-            f"{self._device} has no memory left for {what} ({str(error).splitlines()[0]}); "
+            f"{self.device} has no memory left for {what} ({str(error).splitlines()[0]}); "
             "close other programs that use it, or raise PUNKS_VRAM_GB"
         )
 

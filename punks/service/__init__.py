@@ -74,6 +74,7 @@ class Service:
         row = variants.variant(variant)
         weights.require_whole(row, row.epoch)
         next(self._pipeline.paint([Recipe(prompt="warm up", variant=variant, num_inference_steps=1)])).finish()
+        _ = self._pipeline.restorers  # started now, and not while the first request waits
 
     def healthy(self) -> bool:
         """Whether the device still computes: a CUDA context that broke never mends itself.
