@@ -53,22 +53,30 @@ def encode(model: Model, recipes: Sequence[Recipe]) -> Embeddings:
     length = embedding_length(model, recipes[0])
     texts = [recipe.negative_prompt for recipe in recipes if recipe.guided]
     texts += [recipe.painted_prompt for recipe in recipes]
-    found = {text: encode_text(model, text, length) for text in dict.fromkeys(texts)}
-    words, pooled = zip(*(found[text] for text in texts), strict=True)
-    return Embeddings(words=torch.cat(words), pooled=None if pooled[0] is None else torch.cat(pooled))
+    each = list(dict.fromkeys(texts))
+    # a GPU encodes all at once; on a CPU one alone is the same to the bit, and as fast
+    batches = [each] if model.text_encoder.device.type == "cuda" else [[text] for text in each]
+    words, pooled = zip(*(encode_texts(model, batch, length) for batch in batches), strict=True)
+
+    def rows(encoded: tuple[Tensor, ...]) -> Tensor:
+        of_text = dict(zip(each, torch.cat(encoded).split(1), strict=True))
+        return torch.cat([of_text[text] for text in texts])
+
+    return Embeddings(words=rows(words), pooled=None if pooled[0] is None else rows(pooled))
 
 
 @torch.inference_mode()
-def encode_text(model: Model, text: str, length: int) -> tuple[Tensor, Tensor | None]:
-    """(1, length, width), length 77 or 227, and for SDXL the pooled embedding (1, width) of the first chunk."""
-    if len(model.encoders) == 1:
-        ids = _chunks(model.tokenizer, text, length).to(model.text_encoder.device)
-        return _join(model.text_encoder(ids).last_hidden_state), None
-    outputs = [
-        encoder(_chunks(tokenizer, text, length).to(encoder.device), output_hidden_states=True)
-        for tokenizer, encoder in model.encoders
-    ]
-    return torch.cat([_join(output.hidden_states[-2]) for output in outputs], dim=-1), outputs[-1].text_embeds[:1]
+def encode_texts(model: Model, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor | None]:
+    """(N, length, width), length 77 or 227, and for SDXL the pooled embeddings (N, width) of the first chunks."""
+    many, parts = len(model.encoders) > 1, length // SHORT
+    states: list[Tensor] = []
+    pooled = None
+    for tokenizer, encoder in model.encoders:
+        ids = torch.cat([_chunks(tokenizer, text, length) for text in texts]).to(encoder.device)
+        output = encoder(ids, output_hidden_states=True) if many else encoder(ids)
+        states.append(_join(output.hidden_states[-2] if many else output.last_hidden_state, parts))
+        pooled = output.text_embeds[::parts] if encoder is model.text_encoder_2 else None
+    return torch.cat(states, dim=-1), pooled
 
 
 def _chunks(tokenizer: Any, text: str, length: int) -> Tensor:
@@ -86,6 +94,7 @@ def _chunks(tokenizer: Any, text: str, length: int) -> Tensor:
     return torch.tensor(rows)
 
 
-def _join(states: Tensor) -> Tensor:
-    """(1 or 3, 77, width) -> (1, 77 or 227, width)."""
-    return torch.cat([states[:1, :1], states[:, 1:-1].reshape(1, -1, states.shape[-1]), states[-1:, -1:]], dim=1)
+def _join(states: Tensor, parts: int) -> Tensor:
+    """Of N texts in 1 or 3 parts each: (N * parts, 77, width) -> (N, 77 or 227, width)."""
+    states = states.unflatten(0, (-1, parts))
+    return torch.cat([states[:, 0, :1], states[:, :, 1:-1].flatten(1, 2), states[:, -1, -1:]], dim=1)

@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 
 from punks import Recipe
 from punks.errors import RecipeError
-from punks.painter.encoder import count_tokens, embedding_length, encode, encode_text
+from punks.painter.encoder import count_tokens, embedding_length, encode, encode_texts
 from punks.painter.model import Model, load_model
 
 
@@ -41,7 +41,7 @@ def test_short_texts_equal_diffusers_bit_for_bit(model: Model, name: str, tiny_w
         want = stock.encode_prompt(
             prompt=words(count), device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-    embedding, pooled = encode_text(model, words(count), 77)
+    embedding, pooled = encode_texts(model, [words(count)], 77)
     assert torch.equal(embedding, want[0])
     assert embedding.shape[1] == 77
     assert pooled is None if len(want) == 2 else torch.equal(pooled, want[2])
@@ -52,7 +52,7 @@ def test_a_batch_has_its_negative_prompts_first(model: Model, guidance_scale: fl
     pair = [recipe(text, "blurry, smooth", guidance_scale) for text in ("lady", "red hair")]
     texts = [*["blurry, smooth"] * (2 if guidance_scale > 1 else 0), "lady", "red hair"]
     found = encode(model, pair)
-    apart = [encode_text(model, text, 77) for text in texts]
+    apart = [encode_texts(model, [text], 77) for text in texts]
     assert torch.equal(found.words, torch.cat([words for words, _ in apart]))
     assert (found.pooled is None) == (model.text_encoder_2 is None)
     if found.pooled is not None:
@@ -82,7 +82,7 @@ def stitched(tokenizer: Any, encoder: Any, text: str, *, xl: bool) -> tuple[torc
 @pytest.mark.parametrize("count", [0, 2, 76, 140, 149, 150, 151, 224, 225])
 def test_long_texts_are_stitched_as_kohya_trained_them(model: Model, count: int):
     xl = model.text_encoder_2 is not None
-    embedding, pooled = encode_text(model, words(count), 227)
+    embedding, pooled = encode_texts(model, [words(count)], 227)
     parts = [stitched(*pair, words(count), xl=xl) for pair in model.encoders]
     torch.testing.assert_close(embedding, torch.cat([part for part, _ in parts], dim=-1))
     assert embedding.shape[1] == 227
@@ -90,9 +90,20 @@ def test_long_texts_are_stitched_as_kohya_trained_them(model: Model, count: int)
         torch.testing.assert_close(pooled, parts[1][1])
 
 
+@pytest.mark.parametrize("count", [3, 80])
+def test_texts_encoded_at_once_are_as_each_alone(model: Model, count: int):
+    texts = [words(count), "blurry", f"crown {words(count)}"]
+    length = embedding_length(model, recipe(texts[0]))
+    together, pooled = encode_texts(model, texts, length)
+    apart = [encode_texts(model, [text], length) for text in texts]
+    torch.testing.assert_close(together, torch.cat([one for one, _ in apart]))
+    if pooled is not None:
+        torch.testing.assert_close(pooled, torch.cat([one for _, one in apart]))
+
+
 def test_the_last_word_of_a_long_prompt_matters(model: Model):
     texts = [words(220) + " crown", words(220) + " eyes"]
-    one, other = (encode_text(model, text, 227)[0] for text in texts)
+    one, other = (encode_texts(model, [text], 227)[0] for text in texts)
     assert not torch.equal(one, other)
 
 

@@ -135,7 +135,7 @@ def test_a_lora_by_hand_has_the_gradients_of_autograd() -> None:
 
 
 def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenizer_folder: Path) -> None:
-    from punks.painter.encoder import encode_text
+    from punks.painter.encoder import encode_texts
     from punks.painter.model import Model
 
     tokenizer = models.write_tokenizer(tokenizer_folder)
@@ -146,9 +146,9 @@ def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenize
 
     served = Model(unet=None, vae=None, scheduler=None, tokenizer=tokenizer, text_encoder=model.text)
     with torch.inference_mode():
-        torch.testing.assert_close(model.encode(ids), encode_text(served, text, 227)[0])
+        torch.testing.assert_close(model.encode(ids), encode_texts(served, [text], 227)[0])
         negative = model.encode(dataset.chunks(tokenizer, [NEGATIVE]))
-        torch.testing.assert_close(negative, encode_text(served, NEGATIVE, 227)[0])
+        torch.testing.assert_close(negative, encode_texts(served, [NEGATIVE], 227)[0])
 
 
 def test_crisp_pictures_have_the_grid_and_soft_ones_do_not() -> None:
