@@ -27,20 +27,40 @@ def child(module: str, *args: str, engine: str = "") -> dict[str, Any]:
     return json.loads(output.splitlines()[-1])
 
 
-def measure(family: str, engines: list[str], steps: int, batches: list[int]) -> dict[str, Any]:
-    result: dict[str, Any] = {"family": family, "stock": child("bench.gpu_stock", family, "--steps", str(steps))}
+def measure(family: str, engines: list[str], steps: int, batches: list[int], few: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {"family": family, "stock": child("bench.gpu_stock", family, "--steps", str(steps), *few)}
     for engine in engines:
         sizes = [str(n) for n in batches]
-        arguments = [family, "--steps", str(steps), "--batches", *sizes]
+        arguments = [family, "--steps", str(steps), *few, "--batches", *sizes]
         result[engine] = child("bench.gpu_engine", *arguments, engine=engine)
     return result
 
 
 def table(result: dict[str, Any]) -> str:
+    lines = many_steps(result) if "fused" in result["stock"] else [result["family"]]
+    for name, settings in FEW.items():
+        for size in (1, 8):
+            key = f"{name}_batch_{size}"
+            each = ", ".join(
+                f"{who} {result[who][key] / size:.4f} s" for who in ("stock", *ENGINES) if key in result.get(who, {})
+            )
+            lines.append(
+                f"{settings['num_inference_steps']} steps of {settings['scheduler']}, {size} at once, each: "
+                f"floor {floor(result['stock'], f'{name}_'):.4f} s, {each}"
+            )
+    return "\n".join(lines)
+
+
+def floor(stock: dict[str, Any], name: str) -> float:
+    """Seconds that the arithmetic of a picture takes at the rate of large matrix products."""
+    rate = stock["teraflop_a_second"]
+    return stock[f"{name}teraflop"] / rate if rate else float("nan")
+
+
+def many_steps(result: dict[str, Any]) -> list[str]:
     stock = result["stock"]
-    floor = stock["teraflop"] / stock["teraflop_a_second"] if stock["teraflop_a_second"] else float("nan")
     lines = [
-        f"{result['family']}: {stock['teraflop']:.1f} TFLOP a picture, floor {floor:.3f} s "
+        f"{result['family']}: {stock['teraflop']:.1f} TFLOP a picture, floor {floor(stock, ''):.3f} s "
         f"at {stock['teraflop_a_second']:.0f} TFLOP/s",
         f"stock diffusers: unfused {stock['unfused']:.3f} s, fused {stock['fused']:.3f} s, "
         f"8 fused {stock['fused_8'] / 8:.3f} s a picture",
@@ -55,17 +75,7 @@ def table(result: dict[str, Any]) -> str:
                 f"{one['scale_change'] * 1000:6.0f} / {one['epoch_change'] * 1000:.0f} ms "
                 f"{one.get('peak_gigabytes', float('nan')):12.1f}"
             )
-    for name, settings in FEW.items():
-        for size in (1, 8):
-            key = f"{name}_batch_{size}"
-            each = ", ".join(
-                f"{who} {result[who][key] / size:.3f} s" for who in ("stock", *ENGINES) if key in result.get(who, {})
-            )
-            if each:
-                lines.append(
-                    f"{settings['num_inference_steps']} steps of {settings['scheduler']}, {size} at once, each: {each}"
-                )
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
@@ -73,6 +83,7 @@ def main() -> None:
     parser.add_argument("--family", choices=["sd15", "sdxl"], action="append")
     parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--few", action="store_true", help="leave the rows of many steps out")
     parser.add_argument("--tiny", action="store_true", help="try the program itself out on a small model")
     parser.add_argument("--json", type=Path, help="also write the results here")
     args = parser.parse_args()
@@ -83,7 +94,8 @@ def main() -> None:
             row_of(family)
             make(family, Path(folder), full=not args.tiny)
             engines = args.engine or [*ENGINES]
-            results.append(measure(family, engines, 2 if args.tiny else 30, args.batches))
+            few = ["--few"] if args.few else []
+            results.append(measure(family, engines, 2 if args.tiny else 30, args.batches, few))
         print(table(results[-1]), flush=True)
         if args.json:
             args.json.write_text(json.dumps(results, indent=1))

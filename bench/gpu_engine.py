@@ -8,16 +8,17 @@ import hashlib
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.gpu_rows import FEW, PROMPT, finish, row_of
-from punks import Recipe
+from bench.gpu_rows import FEW, PROMPT, StandIn, finish, painting, row_of
+from punks import Pipeline, Recipe
 from punks.painter.painter import Painter
-from punks.painter.warm import WarmBases
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -32,9 +33,11 @@ def median(act: Callable[[], object], runs: int) -> float:
     return statistics.median(seconds(act) for _ in range(runs))
 
 
-def request(bases: WarmBases, recipe: Recipe, pictures: int = 1) -> list[bytes]:
-    """What a user waits for: prompts to PNG bytes."""
-    return [painting.tobytes() for painting, _ in bases.paint(recipe.outputs(pictures)) if finish()]
+def request(pipeline: Pipeline, recipe: Recipe, pictures: int = 1) -> None:
+    """What a user waits for: prompts to PNG files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, painted in enumerate(pipeline.paint(recipe.outputs(pictures))):
+            painted.finish().save(Path(folder) / f"{number}.png")
 
 
 def lora_changes(painter: Painter, recipe: Recipe) -> dict[str, Any]:
@@ -63,44 +66,45 @@ def main() -> None:
     parser.add_argument("family", choices=["sd15", "sdxl"])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 8])
-    parser.add_argument("--profile", help="write the kernels' table of one request here")
+    parser.add_argument("--few", action="store_true", help="leave the rows of many steps out")
+    parser.add_argument("--profile", type=Path, help="write tables of kernels here: one of four LCM steps, eight")
     args = parser.parse_args()
     started = float(os.environ.get("BENCH_STARTED", time.time()))
     row = row_of(args.family)
     result: dict[str, Any] = {"engine": os.environ.get("PUNKS_ENGINE") or "default", "imports": time.time() - started}
-    bases = WarmBases()
+    pipeline = StandIn([painting()])
     recipe = Recipe(prompt=PROMPT, template=False, variant=row.name, seed=1, num_inference_steps=args.steps)
-    result["load"] = seconds(lambda: bases.painter(row))
-    result["first_request"] = seconds(lambda: request(bases, recipe))
+    result["load"] = seconds(lambda: pipeline.bases.painter(row))
+    result["first_request"] = seconds(lambda: request(pipeline, recipe))
     result["ready"] = time.time() - started
-    for pictures in args.batches:
-        request(bases, recipe, pictures)
-        result[f"batch_{pictures}"] = median(lambda n=pictures: request(bases, recipe, n), 9 if pictures == 1 else 5)
-    for name, settings in FEW.items():
-        for pictures in args.batches:
-            few = recipe.replace(**settings)
-            request(bases, few, pictures)
-            result[f"{name}_batch_{pictures}"] = median(lambda n=pictures, one=few: request(bases, one, n), 9)
-    painting, stages = next(bases.paint([recipe]))
-    result["digest"] = hashlib.sha256(painting.tobytes()).hexdigest()[:12]
+    painter = pipeline.bases.painter(row)
+    image, stages = next(painter.paint([recipe]))
+    result["digest"] = hashlib.sha256(image.tobytes()).hexdigest()[:12]
     result |= {f"stage_{name}": taken for name, taken in stages.items()}
     result["stage_finish"] = median(finish, 9)
-    result |= lora_changes(bases.painter(row), recipe)
+    rows = ({} if args.few else {"": {}}) | {f"{name}_": settings for name, settings in FEW.items()}
+    for name, settings in rows.items():
+        for pictures in args.batches:
+            asked = recipe.replace(**settings)
+            request(pipeline, asked, pictures)
+            times = median(lambda n=pictures, one=asked: request(pipeline, one, n), 9 if name or pictures == 1 else 5)
+            result[f"{name}batch_{pictures}"] = times
+    result |= {} if args.few else lora_changes(painter, recipe)
     if torch.cuda.is_available():
         result["peak_gigabytes"] = torch.cuda.max_memory_reserved() / 1e9
-    if args.profile:
-        profile(lambda: request(bases, recipe), args.profile)
+    for pictures in (1, 8) if args.profile else ():
+        profile(lambda n=pictures: request(pipeline, recipe.replace(**FEW["lcm_4"]), n), args.profile, pictures)
     print(json.dumps(result), flush=True)
 
 
-def profile(act: Callable[[], object], path: str) -> None:
+def profile(act: Callable[[], object], path: Path, pictures: int) -> None:
     from torch.profiler import ProfilerActivity
 
     with torch.profiler.profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
         act()
-        torch.cuda.synchronize()
-    with open(path, "w") as file:  # noqa: PTH123
-        file.write(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90))
+        torch.cuda.synchronize() if torch.cuda.is_available() else None
+    table = seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90)
+    path.with_stem(f"{path.stem}-{pictures}").write_text(table)
 
 
 if __name__ == "__main__":

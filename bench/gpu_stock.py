@@ -4,6 +4,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("family", choices=["sd15", "sdxl"])
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--few", action="store_true", help="leave the rows of many steps out")
     args = parser.parse_args()
     row = row_of(args.family)
     cuda = torch.cuda.is_available()
@@ -41,21 +43,27 @@ def main() -> None:
         request(pictures)
         return statistics.median(request(pictures) for _ in range(runs))
 
-    result: dict[str, float] = {}
-    with FlopCounterMode(display=False) as counted:
-        request()
-    result["teraflop"] = counted.get_total_flops() / 1e12
-    result["teraflop_a_second"] = matmul_rate() if cuda else 0.0
+    result: dict[str, float] = {"teraflop_a_second": matmul_rate() if cuda else 0.0}
+
+    def count(name: str, act: Callable[[], object]) -> None:
+        with FlopCounterMode(display=False) as counted:
+            act()
+        result[f"{name}teraflop"] = counted.get_total_flops() / 1e12
+
     pipe.load_lora_weights(str(weights.lora_path(row, 1)))
-    result["unfused"] = median(5)
+    if not args.few:
+        result["unfused"] = median(5)
     pipe.fuse_lora()
     pipe.unload_lora_weights()
-    result["fused"] = median(7)
-    result["fused_8"] = median(3, 8)
+    if not args.few:
+        count("", request)
+        result["fused"] = median(7)
+        result["fused_8"] = median(3, 8)
     own = pipe.scheduler
     for name, settings in FEW.items():
         pipe.scheduler = make_scheduler(own, settings["scheduler"], settings["num_inference_steps"])
         few = settings["num_inference_steps"], settings["guidance_scale"]
+        count(f"{name}_", lambda few=few: request(1, *few))
         for pictures in (1, 8):
             request(pictures, *few)
             result[f"{name}_batch_{pictures}"] = statistics.median(request(pictures, *few) for _ in range(3))
