@@ -3,9 +3,11 @@
 kills   jobs on a tiny model, killed with SIGKILL at random moments and resumed, against an undisturbed run
 rows    how soon the first of many rows is painted, and the memory that a run of them takes
 gpu     pictures a second by --workers, and how busy the GPU is; random weights of full size, --few paints 4 LCM steps
+        (restored: the noise that they paint, and portraits in its place)
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -21,8 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diffusers import DiffusionPipeline
 
+from bench.pixels_damage import damage
 from bench.random_models import build, write_lora
 from punks import Painting
 from punks.batch.jobs import Job, read_jobs
@@ -30,7 +34,10 @@ from punks.batch.manifest import entries
 from punks.batch.places.worker import Outcome
 from punks.batch.run import run
 from tests.support.batches import facts, lines, pictures, start
+from training.portraits import draw, sample
 
+PORTRAITS = 64
+PROGRAMS = {"noise": "punks", "portraits": "bench.batch_portraits"}
 HAIR = ("red", "blue", "green", "black", "purple")
 
 
@@ -87,7 +94,6 @@ class Still:
     paintings = False
 
     def __init__(self) -> None:
-        import numpy as np
         from PIL import Image
 
         self.painting = Painting(image=Image.fromarray(np.zeros((24, 24, 3), np.uint8)))
@@ -131,7 +137,10 @@ def rows(count: int) -> dict[str, Any]:
 
 
 def gpu(count: int, workers: list[int], *, few: bool) -> dict[str, Any]:
-    """Pictures a second and how busy the GPUs are, by the number of processes; and whether the pictures are equal."""
+    """Pictures a second and how busy the GPUs are, by the number of processes; and whether the pictures are equal.
+
+    Of the noise that random weights paint, and of portraits, which are restored in less time, in its place.
+    """
     import torch
 
     from bench.gpu_rows import FEW, make
@@ -144,39 +153,48 @@ def gpu(count: int, workers: list[int], *, few: bool) -> dict[str, Any]:
         make("sd15", root / "weights", full=True)
         lora = root / "weights/sd15/lora"
         (lora / "random-000001.safetensors").rename(lora / "bespoke_punks_SD15_PERFECT-000007.safetensors")
+        (root / "portraits").mkdir()
+        for seed in range(PORTRAITS):
+            rng = np.random.default_rng(seed)
+            damage("real", draw(sample(rng), rng).cells, seed).save(root / f"portraits/{seed}.png")
         jobs = jobs_file(root, count)
         options = [str(word) for field, value in settings.items() for word in (f"--{field.replace('_', '-')}", value)]
-        for number in workers:
-            environment = {**os.environ, "PUNKS_WEIGHTS": str(root / "weights")}
-            watch = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            out = root / str(number)
-            command = [sys.executable, "-m", "punks", "batch", jobs, "--workers", number, *options, "-o", out]
-            process = subprocess.Popen([*map(str, command)], env=environment)
-            # loading is no part of a long run
-            while lines(out) < 16 * number and process.poll() is None:
-                time.sleep(0.05)
-            first, began = lines(out), time.perf_counter()
-            while (done := lines(out)) < count and process.poll() is None:
-                time.sleep(0.05)
-            seconds = time.perf_counter() - began
-            watch.terminate()
-            if process.wait() != 0:
-                raise SystemExit(f"not all were painted: {[entry.get('error') for entry in entries(out)]}")
-            # the last line may be cut off
-            busy = [int(line) for line in watch.communicate()[0].splitlines()[:-1]]
-            busy = busy[next(i for i, use in enumerate(busy) if use > 50) :]
-            result[f"workers_{number}"] = {
-                "seconds": round(seconds, 1),
-                "pictures_a_second": round((done - first) / seconds, 2),
-                "busy_percent": round(statistics.mean(busy), 1),
-            }
+        for number, (what, program) in itertools.product(workers, PROGRAMS.items()):
+            out = root / f"{what}_{number}"
+            command = [sys.executable, "-m", program, "batch", jobs, "--workers", number, *options, "-o", out]
+            result[out.name] = _painted(list(map(str, command)), root, out, count, 16 * number)
             print(json.dumps(result), file=sys.stderr, flush=True)
-        result["equal"] = all(pictures(root / str(n)) == pictures(root / str(workers[0])) for n in workers)
+        noise = [pictures(root / f"noise_{number}") for number in workers]
+        result["equal"] = all(one == noise[0] for one in noise)
     return result
+
+
+def _painted(command: list[str], root: Path, out: Path, count: int, loaded: int) -> dict[str, float]:
+    """How fast a command paints `count` punks into a folder once `loaded` are there: loading is no part of a long run.
+
+    The model is in `weights`, the portraits in `portraits` of the root.
+    """
+    environment = {**os.environ, "PUNKS_WEIGHTS": str(root / "weights"), "BENCH_PORTRAITS": str(root / "portraits")}
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
+    watch = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment)
+    while lines(out) < loaded and process.poll() is None:
+        time.sleep(0.05)
+    first, began = lines(out), time.perf_counter()
+    while (done := lines(out)) < count and process.poll() is None:
+        time.sleep(0.05)
+    seconds = time.perf_counter() - began
+    watch.terminate()
+    if process.wait() != 0:
+        raise SystemExit(f"not all were painted: {[entry.get('error') for entry in entries(out)]}")
+    # the last line may be cut off
+    busy = [int(line) for line in watch.communicate()[0].splitlines()[:-1]]
+    busy = busy[next(i for i, use in enumerate(busy) if use > 50) :]
+    return {
+        "seconds": round(seconds, 1),
+        "pictures_a_second": round((done - first) / seconds, 2),
+        "busy_percent": round(statistics.mean(busy), 1),
+    }
 
 
 def main() -> None:
