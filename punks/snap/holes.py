@@ -44,24 +44,25 @@ def whole_background(mask: Bools, level: Floats, owner: Ints, side: int) -> Bool
     sure = mask
     outer, figure = _outer(side), _figure(side)
     groups, points = owner.reshape(side, side), lab(level).reshape(side, side, 3)
+    steps = _steps(points)
     free = np.ones((side, side), bool)
     plain = bool(mask[outer & _before(side, 0, 12)].mean() >= PLAIN)
     if mask[outer].mean() < PLAIN:
         outer, ground, free, plain = _judged(mask, level, groups, plain=plain)
-        mask = _grown((mask | outer) & ground, ground, free, points)
+        mask = _grown((mask | outer) & ground, ground, free, steps)
     if not mask.any():
         return mask
     loose = 1.0 if plain else PATTERNED
     count = np.bincount(groups[mask], minlength=owner.max() + 1)
     shades = np.flatnonzero(count >= min(SHADE / loose**2 * mask.sum(), count.max()))
     for _ in range(2):
-        mask = _specked(mask, points, loose * SPECK)
+        mask = _specked(mask, steps, loose * SPECK)
     for _ in range(0 if plain else SPAN):
         mask = mask | _blended(mask, points, free)
     mask = mask | _alike(_cut_off(mask, level, figure), mask, points, loose * ALIKE)
     mask = mask | _holes(mask, level, points, groups, shades, figure)
     if not plain:
-        mask = _specked(mask | _loose(mask, figure), points, loose * SPECK)
+        mask = _specked(mask | _loose(mask, figure), steps, loose * SPECK)
     return sure if mask.all() else mask
 
 
@@ -87,13 +88,12 @@ def _judged(mask: Bools, level: Floats, groups: Ints, *, plain: bool) -> tuple[B
     return outer, ground, free, plain and not (beside & own[groups]).any()
 
 
-def _grown(mask: Bools, ground: Bools, free: Bools, points: Floats) -> Bools:
+def _grown(mask: Bools, ground: Bools, free: Bools, steps: Floats) -> Bools:
     """Grows over cells of the background's groups, and over small steps of color."""
+    small = free & ~ground & (steps < NEAR)
     while True:
-        edge = _moved(mask).any(0) & ~mask
-        joins = edge & ground
-        asked = edge & free & ~ground
-        joins[asked] = _near(mask, points, asked) < NEAR
+        beside = _moved(mask)
+        joins = (beside & (ground | small)).any(0) & ~mask
         if not joins.any():
             return mask
         mask = mask | joins
@@ -117,13 +117,10 @@ def _parts(groups: Ints) -> Ints:
         part = least
 
 
-def _specked(mask: Bools, points: Floats, most: float) -> Bools:
+def _specked(mask: Bools, steps: Floats, most: float) -> Bools:
     """With the cells that the background encloses on three sides or four, and that hardly differ from it."""
-    found = (_moved(mask, border=1).sum(0) >= 3) & ~mask
-    if not found.any():
-        return mask
-    found[found] = _near(mask, points, found) < most
-    return mask | found
+    enclosed = _moved(mask, border=1).sum(0) >= 3
+    return mask | enclosed & (_moved(mask) & (steps < most)).any(0)
 
 
 def _blended(mask: Bools, points: Floats, free: Bools) -> Bools:
@@ -145,14 +142,9 @@ def _blended(mask: Bools, points: Floats, free: Bools) -> Bools:
     return asked
 
 
-def _near(mask: Bools, points: Floats, asked: Bools) -> Floats:
-    """Of each cell asked about the smallest CIEDE2000 from a neighbor that is in the mask; infinite where none is."""
-    found = np.full((len(SIDES), np.count_nonzero(asked)), np.inf, np.float32)
-    side, cell = np.nonzero(_moved(mask)[:, asked])
-    own = np.argwhere(asked)[cell]
-    beside = own - np.array(SIDES)[side]
-    found[side, cell] = ciede2000(points[tuple(own.T)], points[tuple(beside.T)])
-    return found.min(0)
+def _steps(points: Floats) -> Floats:
+    """CIEDE2000 between each cell and its neighbor, one layer for each of SIDES. (g, g, 3) -> (4, g, g)."""
+    return ciede2000(points, np.stack([_moved(channel) for channel in np.moveaxis(points, -1, 0)], -1))
 
 
 def _holes(mask: Bools, level: Floats, points: Floats, groups: Ints, shades: Ints, figure: Bools) -> Bools:
@@ -184,7 +176,7 @@ def _loose(mask: Bools, figure: Bools) -> Bools:
     return ~mask & ~held & held.any()
 
 
-def _moved(cells: Bools | Ints, *, border: int = 0) -> NDArray[Any]:
+def _moved(cells: NDArray[Any], *, border: int = 0) -> NDArray[Any]:
     """Each cell's neighbour, one layer for each of SIDES; what lies past the border is as told."""
     moved = np.full((len(SIDES), *cells.shape), border, cells.dtype)
     moved[0, 1:], moved[1, :-1], moved[2, :, 1:], moved[3, :, :-1] = cells[:-1], cells[1:], cells[:, :-1], cells[:, 1:]
