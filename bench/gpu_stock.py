@@ -52,12 +52,12 @@ def main() -> None:
 
     pipe.load_lora_weights(str(weights.lora_path(row, 1)))
     if not args.few:
-        result["unfused"] = median(5)
+        result["unfused"] = median(3)
     pipe.fuse_lora()
     pipe.unload_lora_weights()
     if not args.few:
         count("", request)
-        result["fused"] = median(7)
+        result["fused"] = median(5)
         result["fused_8"] = median(3, 8)
     own = pipe.scheduler
     for name, settings in FEW.items():
