@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from punks import variants
-from punks.errors import DeviceError
+from punks.errors import DeviceError, PunkError
 from punks.files import weights
 from punks.painter.device import choose_device
 from punks.painter.memory import GB, budget, limit, trim_host
@@ -65,17 +65,23 @@ class WarmBases:
         """
         painter = self.painter(variants.variant(recipes[0].variant))
         left = deque(_batches(recipes, painter))
+        last: Iterator[Painted] = iter(())  # painting of a batch: a GPU decodes it while the next batch is launched
         done, may_drop = 0, True
         while left:
             batch = left.popleft()
             report = on_step and functools.partial(_count, on_step, done, done + 1 + len(left))
+            painted, failure = last, None
             try:
                 painted = painter.paint(batch, report, picture, None if done else on_preview)
             except torch.OutOfMemoryError as error:
                 failure = self._out_of_memory("one picture", error)
-            else:
-                yield from painted
-                done, may_drop = done + 1, True
+            except PunkError:
+                yield from last
+                raise
+            yield from last
+            if failure is None:
+                yield from itertools.islice(painted, len(batch) - (self.device.type == "cuda"))
+                last, done, may_drop = painted, done + 1, True
                 continue
             # only here, since the traceback of the error holds the tensors of the attempt
             others, graphs = self._drop_others(painter), painter.release()
@@ -90,6 +96,7 @@ class WarmBases:
                 may_drop = True
             else:
                 raise failure
+        yield from last
 
     def _load(self, variant: Variant) -> Painter:
         try:

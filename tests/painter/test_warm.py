@@ -186,3 +186,26 @@ def test_out_of_memory_halves_the_batch():
     assert steps == [(1, 2), (2, 3), (3, 3)]
     assert tiny.batch_size == 1
     assert all(seconds.keys() == {"lora", "encode", "denoise", "decode"} for _, seconds in found)
+
+
+def test_the_next_batch_is_launched_before_the_last_painting_of_one_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    bases, recipes = WarmBases(), recipe().outputs(5)
+    alone = painted(bases, *recipes)
+    tiny = painter(bases, "tiny")
+    tiny.batch_size = 2
+    bases.device = torch.device("cuda")  # a CPU has painted all when it has launched it
+    said: list[str] = []
+    own = tiny.paint
+
+    def launched(batch: Any, *args: Any) -> Any:
+        said.append(f"{len(batch)} launched")
+        return own(batch, *args)
+
+    monkeypatch.setattr(tiny, "paint", launched)
+    found: list[bytes] = []
+    for image, _ in bases.paint(recipes):
+        said.append("painted")
+        found.append(image.tobytes())
+    assert said == ["2 launched", "painted", "2 launched", *["painted"] * 2, "1 launched", *["painted"] * 2]
+    pairs = zip(found, alone, strict=True)
+    assert all(max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 1 for one, other in pairs)
