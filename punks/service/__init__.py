@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -123,16 +123,16 @@ class Service:
         row = variants.variant(recipe.variant)
         facts |= {"model": row.name, "base": row.base.name, "epoch": recipe.epoch, "images": count}
         facts |= {"steps": recipe.num_inference_steps, "seed": recipe.seed}
+        recipes = recipe.outputs(count, draw=True)
         try:
-            paintings = self._pipeline.paint(recipe.outputs(count, draw=True), print_progress, image)
-            punks = [painting.finish(finish) for painting in paintings]
+            painted = (one.finish(finish) for one in self._pipeline.paint(recipes, print_progress, image))
+            punks, answer = self._write(recipes, painted, suffix, wants_painting=wants_painting)
         except ImageError as error:
             raise ImageError(str(error).replace(str(image), "image")) from error  # whoever asked knows no such file
         facts["lora_sha256"] = sha256_once(weights.lora_path(row, recipe.epoch)) if recipe.lora_scale else "none"
         facts["seconds"] = {
             stage: round(sum(punk.painting.seconds[stage] for punk in punks), 4) for stage in punks[0].painting.seconds
         }
-        answer = self._write(punks, suffix, wants_painting=wants_painting)
         if self._store:
             self._store.add(punks, answer["images"], answer["pixels"])
         return answer
@@ -158,23 +158,26 @@ class Service:
                 if path.stat().st_mtime < time.time() - 5:
                     path.unlink()
 
-    def _write(self, punks: list[Punk], suffix: str, *, wants_painting: bool) -> dict[str, Any]:
+    def _write(
+        self, recipes: Sequence[Recipe], painted: Iterator[Punk], suffix: str, *, wants_painting: bool
+    ) -> tuple[list[Punk], dict[str, Any]]:
+        """The punks, and the answer: the files of each are written while the next ones are painted."""
         folder, request = Path(self._folder), secrets.token_hex(4)
-        recipes = [punk.recipe for punk in punks if punk.recipe]
         stems = [f"punk-{recipe.seed}-{request}-{number}" for number, recipe in enumerate(recipes, 1)]
         images = [folder / f"{stem}.{suffix}" for stem in stems]
         pixels = [folder / f"{stem}-24.png" for stem in stems]
         paintings = [folder / f"{stem}-painting.png" for stem in stems] if wants_painting else None
         with ThreadPoolExecutor() as pool:
-            later: list[Future[None]] = []
-            for number, punk in enumerate(punks):
+            punks, later = list[Punk](), list[Future[None]]()
+            for number, punk in enumerate(painted):
+                punks.append(punk)
                 if paintings:
                     later.append(pool.submit(punk.save_painting, paintings[number]))
                 later.append(pool.submit(punk.save, images[number]))
                 later.append(pool.submit(punk.save, pixels[number], 24))
             for one in later:
                 one.result()
-        return {
+        return punks, {
             "images": images,
             "pixels": pixels,
             "seeds": [recipe.seed for recipe in recipes],
