@@ -189,7 +189,13 @@ class Pipeline:
     def restorers(self) -> Restorers | None:
         """Restore several paintings beside a GPU; None where painting itself needs the cores."""
         spare = (os.cpu_count() or 1) - 2
-        return Restorers(min(RESTORERS, spare)) if spare > 0 and self.bases.device.type == "cuda" else None
+        if spare < 1 or self.bases.device.type != "cuda":
+            return None
+        try:
+            return Restorers(min(RESTORERS, spare))
+        except OSError as error:
+            log.warning("no process can be started to restore paintings (%s); batches take longer", error)
+            return None
 
     def healthy(self) -> bool:
         """Whether the device of every painter still computes."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import torch
 from PIL import Image
 
 from punks import Pipeline, PunkError, Recipe
@@ -94,6 +95,23 @@ for number, _ in enumerate(restorers.beside(paintings, rules=False)):
     os.killpg(running.pid, with_)
     _, said = running.communicate(timeout=60)  # which returns once nobody has its output open any more
     assert said.count("Traceback") == (with_ == signal.SIGINT)
+
+
+def test_a_gpu_paints_without_them_where_none_can_be_started(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(sys, "executable", "nowhere")
+    pipeline = Pipeline()
+    pipeline.bases.device = torch.device("cuda")
+    assert pipeline.restorers is None
+    assert "no process can be started to restore paintings" in caplog.text
+    monkeypatch.undo()
+    pipeline = Pipeline()
+    pipeline.bases.device = torch.device("cuda")
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert pipeline.restorers is not None
+    pipeline.restorers.close()
 
 
 def test_a_pipeline_gives_the_same_paintings(restorers: Restorers):
