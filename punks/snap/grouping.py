@@ -10,14 +10,9 @@ from punks.snap.evidence import Evidence
 from punks.snap.groups import candidates, start
 from punks.snap.model import SEEN, weigh, weights
 
-LIKELY, SPAN, RICH = 0.1, 0.7, 14  # logit from which two groups are one color: so much by group over RICH, up to SPAN
-ROUGH, LOOSE = 3.0, -1.3  # levels of noise from which this logit does: no palette survives that cell by cell
-CALM = 0.95  # levels of noise below which the picture is pixel art that JPEG or blur has gone over
-FAINT = (3.0, 5.0)  # CIEDE2000 and levels: nearer colors of such a picture are one, as JPEG rounds them
-SURE = (2.5, 15.0)  # CIEDE2000 and times the noise: colors of such a picture that are farther apart are two
 FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
 SAME = 0.8  # colors nearer than this are never told apart
-SIZE, MARGIN = 0.5, 0.5  # how much a color's size speaks for it, and what a cell must gain to change
+SIZE, MARGIN = 0.5, 2.0  # how much a color's size speaks for it, and what a cell must gain to change
 OTHER = 24.0  # levels from a color at which a cell is not of it
 BESIDE, ASLANT = 0.45, 0.3  # what a neighbor of a color speaks for it
 BLACK = 8  # a color whose brightest channel is no more is pure black
@@ -27,14 +22,13 @@ def group(
     means: Floats, owner: Ints, ground: Bools | None, spread: Floats, evidence: Evidence, embedding: Floats
 ) -> Ints:
     """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background (N,) is one from the start."""
-    groups, noise = start(means, owner, ground, spread, embedding), 0.0
+    groups = start(means, owner, ground, spread, embedding)
     while len(groups.count) > 1:
         one, two, told = candidates(groups)
         if not len(one):
             break
         seen = (groups.sums[:, -SEEN:] / groups.count[:, None]).astype(np.float32)
-        noise = noise or float(np.exp(told[0, 33]))  # as the first, tight groups show it
-        logit = _decided(weigh(told, seen[one], seen[two], evidence.picture, weights()), told, noise)
+        logit = weigh(told, seen[one], seen[two], evidence.picture, weights())
         if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
             home = groups.owner[ground.argmax()]
             logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
@@ -51,21 +45,6 @@ def group(
             break
         groups = groups.merged(first[stays], second[stays])
     return reassigned(means, groups.owner, ground, len(spread))
-
-
-def _decided(logit: Floats, told: Floats, noise: float) -> Floats:
-    """The model's logits of pairs (P,), what tells of them (P, PAIR), noise -> logits that are positive for one color.
-
-    Many colors are a sign of more. Of pictures that have hardly any noise the model knows less than a rule.
-    """
-    least = np.clip(LIKELY * (np.exp(told[0, 32]) - RICH), -SPAN, SPAN) if noise >= CALM else -SPAN
-    logit = logit - (LOOSE if told[0, 33] > np.log(ROUGH) else least)
-    if noise < CALM:
-        gap, away, sure = 5 * told[:, 1], 10 * told[:, 3], np.exp(told[:, 34] + told[:, 33]) / noise
-        faint = (gap < FAINT[0]) & (away < FAINT[1])
-        logit[faint] = np.maximum(logit[faint], 0.1 / (1 + gap[faint]))
-        logit[(gap > SURE[0]) & (sure > SURE[1])] = -1
-    return logit
 
 
 def reassigned(means: Floats, owner: Ints, ground: Bools | None, side: int) -> Ints:

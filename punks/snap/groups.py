@@ -8,7 +8,7 @@ from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 from punks.snap.evidence import overlap
 
-PAIR = 36  # numbers of two groups
+PAIR = 38  # numbers of two groups
 NEAREST = 6  # other groups that each may merge with
 REACH = 18.0  # CIELAB distance past which nothing merges
 _AROUND = [(y, x) for y in range(3) for x in range(-2, 3) if (y, x) > (0, 0)]  # half of 5x5 cells about one
@@ -134,6 +134,9 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     noise = ((trace * count)[several].sum() + 0.2) / ((count[several] - 1).sum() + 1)
     found[33] = np.log(noise) / 2
     found[34] = np.log(away + 0.05) + np.log(small * large / (small + large)) / 2 - found[33]
+    usual = max(_middle((trace * count / np.maximum(count - 1, 1))[several], count[several]), 0.05)
+    found[36] = np.log(usual) / 2  # not moved by a few groups that are wrong
+    found[37] = found[34] + found[33] - found[36]
     known = ((found[13:15] * count[[one, two]] + noise) / (count[[one, two]] + 3)).sum(0)
     found[35] = np.log(away + 0.05) - np.log(known) / 2
     found[15] = np.log(away / np.sqrt(found[13] + found[14] + 0.25) + 0.1)
@@ -151,3 +154,12 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     found[31] = np.log(np.minimum(around, 50) + 1)
     found[32] = np.log(len(count))
     return one, two, found.T
+
+
+def _middle(values: Floats, weights: Floats) -> float:
+    """Weighted median; 0 of nothing."""
+    if not len(values):
+        return 0.0
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])

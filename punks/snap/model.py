@@ -12,7 +12,7 @@ import numpy as np
 
 from punks.snap.art import Floats
 
-SEEN = 12  # numbers of a cell that go on to the pairs
+SEEN = 16  # numbers of a cell that go on to the pairs
 DILATIONS = (1, 2, 4, 8)
 Weights = dict[str, Floats]
 

@@ -18,8 +18,8 @@ from training.merging.truth import Truth
 SIDE = 512
 CELL = SIDE / GRID
 Picture = NDArray[np.float32]
-SHARES = (0.2, 0.33, 0.13, 0.09, 0.25)
-CALM = 0.6  # of painted and rough pictures: each cell is off by as much as any other
+SHARES = (0.2, 0.38, 0.13, 0.05, 0.24)
+CALM = 0.88  # of painted and rough pictures: each cell is off by as much as any other, and light hardly runs over them
 KINDS = ("exact", "painted", "demo", "shaded", "rough")
 
 
@@ -37,7 +37,9 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
             picture = _specks(picture, rng, rng.uniform(0, 0.03))
         return _jpeg(picture, int(rng.integers(60, 96))) if rng.random() < 0.8 else picture.astype(np.uint8)
     force = np.exp(rng.normal(0, 0.35))
-    cells = truth.cells.astype(np.float32) + _jitter(truth, kind, force, rng)
+    calm = kind in ("painted", "rough") and rng.random() < CALM
+    light = np.exp(rng.normal(-0.6, 0.5) if calm else rng.normal(0.7, 0.4)) * min(force, 2)
+    cells = truth.cells.astype(np.float32) + _jitter(truth, kind, force, rng, calm=calm)
     if (kind == "rough" and rng.random() < 0.7) or rng.random() < 0.12:
         cells += _regional(truth.cells, rng) * rng.uniform(0.3, 3.5)
     tilt = np.cos(angle := rng.uniform(0, 2 * np.pi)) * (np.arange(GRID) / 11.5 - 1)[:, None]
@@ -46,9 +48,9 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
         cells += tilt * truth.ground[..., None] * rng.uniform(1, 11)
     rows, columns = _borders(rng)
     ramp = rng.normal(size=(2, GRID, GRID, 3)) * np.exp(rng.normal(-0.2, 0.5, (GRID, GRID, 1)))
-    ramp *= (rng.uniform(0, 5) if kind == "rough" else np.exp(rng.normal(0.9 if kind == "demo" else 0.3, 0.5))) * min(
-        force, 2
-    )
+    ramp *= rng.uniform(0, 5) if kind == "rough" else np.exp(rng.normal(1.0 if kind == "demo" else 0.2, 0.3)) * light
+    if kind == "demo":
+        ramp[:, truth.ground] *= rng.uniform(0.1, 0.4)
     picture = _render(cells, ramp, rows, columns)
     if rng.random() < 0.2:  # clouds behind the figure
         home = (np.arange(SIDE) / CELL).astype(int)
@@ -60,7 +62,7 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
     picture = blur(picture, float(sigma))
     if rng.random() < 0.3:
         picture += np.float32(rng.uniform(0, 0.15)) * (picture - blur(picture, 1.5))
-    picture += _smooth(rng, int(rng.integers(4, 9))) * np.float32(np.exp(rng.normal(-0.1, 0.5)) * min(force, 2))
+    picture += _smooth(rng, int(rng.integers(4, 9))) * np.float32(np.exp(rng.normal(0, 0.3)) * light)
     picture += _smooth(rng, int(rng.integers(20, 44))) * np.float32(np.exp(rng.normal(-0.5, 0.5)) * min(force, 2))
     grain = rng.uniform(2, 10) if kind == "rough" and rng.random() < 0.8 else np.exp(rng.normal(-0.7, 0.6))
     picture += _grain(rng) * np.float32(grain)
@@ -74,10 +76,9 @@ def damage(truth: Truth, kind: str, rng: np.random.Generator) -> NDArray[np.uint
 BLUR = {"painted": (0.6, 0.35, 0.05), "demo": (0.6, 0.4, 0.0), "shaded": (0.5, 0.45, 0.05), "rough": (0.25, 0.3, 0.45)}
 
 
-def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator, *, calm: bool) -> NDArray[np.float64]:
     """Levels that each cell is off by: as correlated in space, as heavy-tailed, as common to R, G, B as it comes."""
-    calm = kind in ("painted", "rough") and rng.random() < CALM
-    size = {"painted": 0.7, "demo": 2.4, "shaded": 0.9, "rough": 0.5}[kind] * force * np.exp(rng.normal(0, 0.25))
+    size = {"painted": 0.7, "demo": 2.2, "shaded": 0.9, "rough": 0.5}[kind] * force * np.exp(rng.normal(0, 0.25))
     if calm:
         size = np.exp(rng.uniform(np.log(0.1), np.log(1.8)))
     own = rng.normal(size=(GRID, GRID, 3))
@@ -91,7 +92,7 @@ def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> 
     code = truth.cells.astype(int) @ [65536, 256, 1]
     for value in np.unique(code):
         scale[code == value] *= np.exp(rng.normal(0, 0.1 if calm else 0.3))
-    scale *= np.exp(rng.normal(0, rng.uniform(0, 1.0 if kind == "demo" else 0.1 if calm else 0.7), (GRID, GRID)))
+    scale *= np.exp(rng.normal(0, rng.uniform(0, 1.0 if kind == "demo" else 0.1 if calm else 0.5), (GRID, GRID)))
     scale[truth.ground] *= rng.uniform(0.06, 0.45) if kind == "demo" else rng.uniform(0.25, 1.0)
     if kind in ("demo", "shaded"):  # paint runs where colors meet
         edge = np.zeros((GRID, GRID), bool)
@@ -102,7 +103,7 @@ def _jitter(truth: Truth, kind: str, force: float, rng: np.random.Generator) -> 
     if kind == "demo" or (not calm and rng.random() < 0.4):  # colors bleed into their neighbours
         around = np.pad(truth.cells.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
         around = (around[2:, 1:-1] + around[:-2, 1:-1] + around[1:-1, 2:] + around[1:-1, :-2]) / 4
-        bleed = np.where(truth.ground, 0.02, 0.09 if kind == "demo" else 0.03)
+        bleed = np.where(truth.ground, 0.02, 0.07 if kind == "demo" else 0.03)
         off += (around - truth.cells) * np.abs(rng.normal(0, bleed))[..., None]
     if kind == "shaded":  # light over each thing that hangs together
         code = np.where(truth.ground, -1, code >> 5)

@@ -9,7 +9,7 @@ from punks.snap.evidence import CELL, PICTURE
 from punks.snap.groups import PAIR
 from punks.snap.model import DILATIONS, SEEN, Weights
 
-WIDTH, HIDDEN, DEEP = 24, 96, 48
+WIDTH, HIDDEN, DEEP = 32, 128, 64
 
 
 class Model(nn.Module):

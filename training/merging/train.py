@@ -1,6 +1,7 @@
 """Trains the merging model: `python -m training.merging.train --out punks/snap/model.npz`.
 
 Rounds of so many seconds: first states on the way of the truth with errors, then those that the model itself gets into.
+The weights of the last rounds are averaged.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from training.merging.states import Seen, State, see, unroll
 
 T = TypeVar("T")
 WIDTH = 580  # more groups than any picture has
+AVERAGED = 3  # rounds whose weights are averaged
 _SEEN: list[Seen] = []  # the workers' own view, as forked
 _WEIGHTS: list[Weights | None] = [None]
 
@@ -161,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=30000)
-    parser.add_argument("--seconds", type=float, nargs="+", default=[40, 40, 60], help="of training, by round")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[40, 40, 60, 60], help="of training, by round")
     parser.add_argument("--making", type=float, default=120, help="seconds for the pictures at most")
     parser.add_argument("--merging", type=float, default=12, help="seconds for a round's states at most")
     parser.add_argument("--start", type=Path, help="weights to go on from")
@@ -171,10 +173,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     start, device = time.time(), torch.device(args.device)
+    torch.set_float32_matmul_precision("high")
     _SEEN.extend(workers(partial(_see, args.seed), range(args.pictures), args.workers, args.making))
     print(f"{len(_SEEN)} pictures, {time.time() - start:.0f} s", flush=True)
     model, data = Model().to(device), Set(_SEEN, device)
-    rng = np.random.default_rng(args.seed)
+    rng, found = np.random.default_rng(args.seed), list[Weights]()
     if args.start:
         _WEIGHTS[0] = read(args.start)
     for number, seconds in enumerate(args.seconds):
@@ -192,12 +195,18 @@ def main() -> None:
             if args.start:
                 model.load(_WEIGHTS[0])
         run(model, data, seconds, 1.5e-3 if number or args.start else 3e-3, args.batch, rng)
-        save(args.out, model.export())
+        found.append(model.export())
+        save(args.out, average(found[-AVERAGED:]))
         print(f"round {number} trained, {time.time() - start:.0f} s", flush=True)
 
 
+def average(rounds: Sequence[Weights]) -> Weights:
+    """The mean of several rounds' weights, better than each (Izmailov 2018)."""
+    return {name: np.mean([one[name] for one in rounds], axis=0) for name in rounds[0]}
+
+
 def save(path: Path, weights: Weights) -> None:
-    """float16, which halves the file and loses nothing: `export` rounds to it."""
+    """float16, which halves the file."""
     np.savez_compressed(path, **{name: value.astype(np.float16) for name, value in weights.items()})
 
 
