@@ -63,7 +63,7 @@ class Painting:
         if self.image is None:
             raise ImageError("a painting needs a picture or its cells")
         start = time.perf_counter()
-        cells = restore(self.image, rules=self.recipe is None or self.recipe.restoration == "rules")
+        cells = restore(self.image, rules=self.recipe is not None and self.recipe.restoration == "rules")
         self.seconds["snap"] = time.perf_counter() - start
         return cells
 

@@ -30,7 +30,7 @@ def snap(
     """Restores a square picture of grid x grid pixel art; see `restore` and Finish. Raises ImageError, RecipeError."""
     table = None if palette is None else Palette.parse(palette)
     finish = Finish(palette=table or "auto", colors=colors, background=background, dither=dither)
-    return finish_cells(restore(image, grid=grid, rules=True), finish, table)[0]
+    return finish_cells(restore(image, grid=grid), finish, table)[0]
 
 
 def finish_cells(cells: Cells, finish: Finish, palette: Palette | None) -> tuple[PixelArt, list[str]]:

@@ -1,7 +1,4 @@
-"""How version 0.1 decided which cells share a color, by rules alone: for its recipes, and for pictures made elsewhere.
-
-Of art that JPEG has damaged the rules restore more pictures exactly than the model does, of paintings fewer.
-"""
+"""How version 0.1 decided which cells share a color, by rules alone: its recipes are restored by these for ever."""
 
 import numpy as np
 
