@@ -27,7 +27,7 @@ FILLERS = (
 
 
 def fields(traits: Traits, background: RGB | None = None) -> list[str]:
-    """The template's middle: portrait, hair, accessories, eyes, skin, background, in its order."""
+    """The template's middle: portrait, hair, accessories, expression, lips, eyes, skin, background, in its order."""
     hair = "bald" if traits.hair == "bald" else f"{traits.hair_color} {_style(traits.hair)}"
     tags = [f"portrait of bespoke punk {traits.kind}", hair]
     worn = [name for name in (_hat(traits), _glasses(traits), *_jewels(traits)) if name]
@@ -37,6 +37,8 @@ def fields(traits: Traits, background: RGB | None = None) -> list[str]:
     if traits.joint:
         tags.append("smoking a joint")
     tags.append("slight smile" if traits.smile else "neutral expression")
+    if traits.lips:
+        tags.append(f"{traits.lips} lips")
     tags += [f"{traits.eyes} eyes", f"{traits.skin} skin", _background(traits, background)]
     return [*tags, f"{traits.garment_color} {traits.garment}"]
 

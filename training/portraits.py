@@ -13,7 +13,7 @@ from punks.snap.regions import grow
 from training import stencils
 from training.canvas import GRID, RGB, Canvas, Mask, box, columns, rows
 from training.captions import caption
-from training.traits import BACKGROUNDS, CLOTHES, EYES, HAIR, HATS, SKIN, Traits, ramp, sample
+from training.traits import BACKGROUNDS, CLOTHES, EYES, HAIR, HATS, LIPS, SKIN, Traits, ramp, sample
 
 __all__ = ["GRID", "HATS", "Portrait", "Traits", "caption", "draw", "sample"]
 
@@ -38,7 +38,7 @@ def draw(traits: Traits, rng: np.random.Generator, background: RGB | None = None
     `background` replaces the color behind the traits' background word, for captions that give a hex code.
     """
     tone = background or BACKGROUNDS[traits.background]
-    canvas = Canvas(_backdrop(traits, tone), rng)
+    canvas = Canvas(backdrop(traits, tone), rng)
     canvas.masks["background"] = np.ones((GRID, GRID), bool)
     head = _head(traits, rng)
     hair = _hair_paint(traits, rng)
@@ -61,7 +61,8 @@ def draw(traits: Traits, rng: np.random.Generator, background: RGB | None = None
     return Portrait(cells=canvas.cells, masks=canvas.masks, traits=traits, background=tone)
 
 
-def _backdrop(traits: Traits, tone: RGB) -> NDArray[np.uint8]:
+def backdrop(traits: Traits, tone: RGB) -> NDArray[np.uint8]:
+    """The background of a portrait, without the figure: RGB uint8 (24, 24, 3)."""
     cells = np.empty((GRID, GRID, 3), np.uint8)
     cells[:] = tone
     second = np.array(BACKGROUNDS[traits.second] if traits.second else ramp(tone, 0.75)[3 if sum(tone) < 420 else 1])
@@ -188,15 +189,16 @@ def _face(canvas: Canvas, traits: Traits, head: _Head) -> None:
 def _mouth(canvas: Canvas, traits: Traits) -> None:
     rng, skin = canvas.rng, ramp(SKIN[traits.skin])
     lips: RGB = [(200, 44, 66), (216, 88, 104), (170, 46, 62)][int(rng.integers(3))]
-    mix = 0.8 if traits.kind == "lady" else 0.3
+    mix = 0.5 if traits.kind == "lady" else 0.3
+    if traits.lips:
+        lips, mix = LIPS[traits.lips], 1.0
     color = (mix * np.array(lips) + (1 - mix) * skin[0]).astype(np.uint8)
     canvas.paint(box(16, 16, 10, 13), color, "mouth")
     if traits.smile:
+        canvas.dot(15, 9, color, "mouth")
         canvas.dot(15, 14, color, "mouth")
-        if rng.random() < 0.6:
-            canvas.dot(15, 9, color, "mouth")
         if rng.random() < 0.4:
-            canvas.paint(box(16, 16, 11, 12), (240, 236, 230), "mouth")
+            canvas.paint(box(16, 16, 11, 12), (240, 236, 230), "teeth")
     elif rng.random() < 0.5:
         canvas.dot(16, 10, skin[1], "skin")
     if traits.kind == "lady" and not traits.smile:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punks.snap.color import ciede2000, lab
-from training.canvas import RGB
-from training.portraits import HATS, Traits, draw
-from training.traits import BACKGROUNDS, EYES, HAIR, HAT_COLORS, SKIN, ramp
+from training.canvas import RGB, rows
+from training.portraits import HATS, Traits, backdrop, draw
+from training.traits import BACKGROUNDS, EYES, HAIR, HAT_COLORS, LIPS, PATTERNS, SKIN, ramp
 
 Cells = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -26,6 +26,9 @@ class Reading:
     skin: bool
     eyes: bool | None
     hair: bool | None
+    pattern: bool | None
+    lips: bool | None
+    smile: bool
     parts: dict[str, bool]
 
 
@@ -44,22 +47,27 @@ def read(cells: Cells, traits: Traits) -> Reading:
     eyes = [known.get(side) for side in ("left eye", "right eye")]
     seen = [nearest_eyes(cells, eye) == traits.eyes for eye in eyes if eye is not None and eye.any()]
     hair, bald = known.get("hair"), traits.hair == "bald"
+    lips = known.get("mouth", np.zeros_like(known["skin"])) & (rows <= 16)  # below, they mix with the skin
     return Reading(
         background=_background(cells, known["background"], traits),
         skin=_skin(cells, known["skin"]) == traits.skin,
         eyes=all(seen) if len(seen) == 2 else None,
         hair=None if bald or hair is None or hair.sum() < 3 else _names(cells, hair, _ramps(HAIR)) == traits.hair_color,
+        pattern=None if traits.pattern == "solid" else shows_pattern(cells, traits),
+        lips=_nearest(cells, lips, LIPS) == traits.lips if traits.lips and lips.any() else None,
+        smile=_shows(cells, traits, "smile"),
         parts={part: _shows(cells, traits, part) for part in PARTS},
     )
 
 
 def asked(traits: Traits, part: str) -> bool:
-    """Whether a caption asks for a part of PARTS."""
+    """Whether a caption asks for a smile, or for a part of PARTS."""
     return {
         "hat": traits.hat in HATS,
         "crown": traits.hat == "gold crown",
         "glasses": traits.glasses is not None,
         "beard": traits.beard == "beard",
+        "smile": traits.smile,
     }[part]
 
 
@@ -68,6 +76,34 @@ def _background(cells: Cells, where: Mask, traits: Traits) -> float | None:
         return None
     found = np.median(cells[where], axis=0).astype(np.float32)
     return float(ciede2000(lab(found), lab(np.array(BACKGROUNDS[traits.background], np.float32))))
+
+
+def ground(traits: Traits) -> Mask:
+    """The cells that no figure of these traits touches in any portrait: bool (24, 24).
+
+    A painted outline lies where the hand of the day put it, a cell beside the drawn ones as often as not.
+    """
+    apart = np.pad(examples(traits)[1]["background"], 1, constant_values=True)
+    return apart[1:-1, 1:-1] & apart[2:, 1:-1] & apart[:-2, 1:-1] & apart[1:-1, 2:] & apart[1:-1, :-2]
+
+
+def shows_pattern(cells: Cells, traits: Traits) -> bool:
+    """Whether the background is nearer to the pattern asked for than to any other or a plain one, and 90% of it right.
+
+    A cell is right whose nearest color of the pattern's is its own, on a gradient perhaps of the band beside, and not
+    further than CIEDE2000 12.
+    """
+    where, tone = ground(traits), BACKGROUNDS[traits.background]
+    drawn = {name: backdrop(replace(traits, pattern=name), tone) for name in PATTERNS}
+    picture = drawn.pop(traits.pattern)
+    others = [one[where] for one in drawn.values()] + [np.median(cells[where], axis=0), picture[-1, -1]]
+    found = lab(cells[where])
+    gaps = [np.minimum(ciede2000(found, lab(one)), 30).mean() for one in (picture[where], *others)]
+    tones = lab(picture[::4, 0] if traits.pattern == "gradient" else np.unique(picture.reshape(-1, 3), axis=0))
+    own = ciede2000(lab(picture[where])[:, None], tones).argmin(1)
+    away = ciede2000(found[:, None], tones)
+    right = (np.abs(away.argmin(1) - own) <= (traits.pattern == "gradient")) & (away.min(1) <= 12)
+    return bool(gaps[0] < min(gaps[1:]) and right.mean() >= 0.9)
 
 
 def _skin(cells: Cells, where: Mask) -> str:
@@ -83,7 +119,11 @@ def _ramps(table: Mapping[str, RGB]) -> dict[str, Cells]:
 
 def nearest_eyes(cells: Cells, where: Mask) -> str:
     """The eye color that these cells are nearest to."""
-    return _names(cells, where, {name: np.array([color], np.uint8) for name, color in EYES.items()})
+    return _nearest(cells, where, EYES)
+
+
+def _nearest(cells: Cells, where: Mask, table: Mapping[str, RGB]) -> str:
+    return _names(cells, where, {name: np.array([color], np.uint8) for name, color in table.items()})
 
 
 def _names(cells: Cells, where: Mask, tones: Mapping[str, Cells]) -> str:
@@ -109,12 +149,16 @@ def _shows(cells: Cells, traits: Traits, part: str) -> bool:
 
 
 def _bare(traits: Traits, part: str) -> Traits:
+    if part == "smile":
+        return replace(traits, smile=False)
     if part in ("hat", "crown"):
         return replace(traits, hat=None, hat_color=None)
     return replace(traits, glasses=None) if part == "glasses" else replace(traits, beard=None)
 
 
 def _dressed(bare: Traits, part: str) -> list[Traits]:
+    if part == "smile":
+        return [replace(bare, smile=True)]
     if part == "hat":
         return [replace(bare, hat=name, hat_color=tint) for name in HATS for tint in HAT_COLORS[name][:2]]
     if part == "crown":

@@ -16,6 +16,7 @@ REGIONS = {
     "right eye": 3,
     "whites": 4,
     "mouth": 5,
+    "teeth": 5,
     "brows": 5,
     "hair": 6,
     "beard": 7,

@@ -1,6 +1,6 @@
 """What a portrait can have, and the colors behind the words: the owner's vocabulary as tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,13 @@ EYES: dict[str, RGB] = {
     "black": (14, 12, 16),
     "gray": (128, 140, 150),
 }
+LIPS: dict[str, RGB] = {
+    "red": (214, 30, 44),
+    "pink": (244, 116, 172),
+    "dark red": (116, 10, 32),
+    "purple": (138, 52, 178),
+    "black": (20, 16, 22),
+}
 CLOTHES: dict[str, RGB] = {
     "black": (34, 32, 40),
     "white": (232, 232, 236),
@@ -115,6 +122,7 @@ class Traits:
     beard: Literal["beard", "mustache", "stubble"] | None = None
     joint: bool = False
     smile: bool = False
+    lips: str | None = None
     garment: str = "shirt"
     garment_color: str = "black"
 
@@ -123,13 +131,13 @@ def _pick(rng: np.random.Generator, words: tuple[str, ...] | list[str]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def sample(rng: np.random.Generator) -> Traits:
-    """Traits at random, with the frequencies that the model is trained on."""
+def sample(rng: np.random.Generator, patterned: float = 0.32) -> Traits:
+    """Traits at random; `patterned` is the share of backgrounds that are not solid."""
     kind: Kind = "lady" if rng.random() < 0.5 else "lad"
     hair = _pick(rng, STYLES[kind])
     if hair == "bald" and rng.random() < (0.75 if kind == "lady" else 0.3):
         hair = _pick(rng, STYLES[kind][1:-1])
-    pattern = "solid" if rng.random() < 0.68 else _pick(rng, PATTERNS[1:])
+    pattern = "solid" if rng.random() < 1 - patterned else _pick(rng, PATTERNS[1:])
     background = _pick(rng, list(BACKGROUNDS))
     others = [name for name in BACKGROUNDS if name != background]
     roll = rng.random()
@@ -143,7 +151,7 @@ def sample(rng: np.random.Generator) -> Traits:
     tints = HAT_COLORS[hat] if hat else ()
     roll = rng.random()
     beard = _pick(rng, ("beard", "beard", "mustache", "stubble")) if kind == "lad" and rng.random() < 0.42 else None
-    return Traits(
+    found = Traits(
         kind=kind,
         hair=hair,
         hair_color=_pick(rng, list(HAIR)),
@@ -162,7 +170,10 @@ def sample(rng: np.random.Generator) -> Traits:
         smile=bool(rng.random() < 0.4),
         garment=_pick(rng, GARMENTS if kind == "lady" else GARMENTS[:-1]),
         garment_color=_pick(rng, list(CLOTHES)),
+        lips=_one(rng, 0.5 if kind == "lady" else 0.15, *LIPS),
     )
+    # checkers and stripes are two shades of a color, or two colors
+    return replace(found, second=_one(rng, 0.4, *others)) if pattern in ("checkered", "striped") else found
 
 
 def _one(rng: np.random.Generator, chance: float, *words: str) -> str | None:
