@@ -51,10 +51,10 @@ class Dataset:
     nothing: Tokens
 
 
-def make(seed: int, captions: int, index: int) -> Captioned:
+def make(seed: int, captions: int, patterned: float, index: int) -> Captioned:
     """Portrait number `index` of a seed."""
     rng = np.random.default_rng([seed, index])
-    traits = sample(rng)
+    traits = sample(rng, patterned)
     tone: RGB | None = None
     if traits.pattern == "solid" and rng.random() < HEX:
         red, green, blue = np.clip(BACKGROUNDS[traits.background] + rng.normal(0, 5, 3), 0, 255).round()
@@ -77,7 +77,7 @@ def _word(kind: str, traits: Traits, rng: np.random.Generator, tone: RGB | None,
 
 def draw_all(settings: Settings) -> list[Captioned]:
     """All portraits of the training, drawn on every core."""
-    job = partial(make, settings.seed, settings.captions)
+    job = partial(make, settings.seed, settings.captions, settings.patterned)
     workers = min(len(os.sched_getaffinity(0)), settings.portraits // 1000)
     if workers < 2:
         return [job(i) for i in range(settings.portraits)]

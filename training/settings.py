@@ -21,6 +21,7 @@ class Settings:
     seed: int = 24
     portraits: int = 48_000
     crisp: int = 24_000  # of the portraits are also rendered as pixel art: for the LoRA, and as mosaics
+    patterned: float = 0.5  # of their backgrounds: more than are asked for, since patterns are the slowest to learn
     captions: int = 3  # a portrait, beside a long one
     long: float = 0.1  # of the steps read long captions, in kohya's 227-token form
 
@@ -33,10 +34,11 @@ class Settings:
     text_width: int = 64
     text_layers: int = 3
 
-    # the second leg is where the U-Net learns edges that are as sharp as cells
+    # the second leg is where the U-Net learns edges that are as sharp as cells, the third patterned backgrounds
     base: tuple[Leg, ...] = (
         Leg(steps=1116, cosine=2453, batch=256, rate=1e-3, mosaics=0.2),
         Leg(steps=3283, batch=128, rate=8e-4, mosaics=0.5),
+        Leg(steps=3000, batch=128, rate=6e-4, mosaics=0.5),
     )
     text_rate: float = 2.0  # of the text encoder, times the U-Net's
     high_noise: float = 0.15  # of the timesteps are drawn from 900-999, where only the words can tell

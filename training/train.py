@@ -1,6 +1,7 @@
 """Makes the demo model from nothing: `python -m training.train --out weights/demo`.
 
 Three stages, each with a result and a checkpoint in the work folder: run it again after an interruption and it goes on.
+With `--start weights/demo` it trains no more than the base's last leg and the LoRA.
 """
 
 import argparse
@@ -8,8 +9,10 @@ import time
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import CLIPTextModel
 
 from training import dataset, models
 from training.autoencoder import psnr, train_vae
@@ -22,11 +25,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the pipeline and its LoRA")
     parser.add_argument("--work", type=Path, default=Path("runs/demo"), help="results of stages and checkpoints")
+    parser.add_argument("--start", type=Path, help="a pipeline whose VAE, U-Net and text encoder are trained further")
     parser.add_argument("--bpe", type=Path, help="CLIP's bpe_simple_vocab_16e6.txt.gz, else it is downloaded")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tiny", action="store_true", help="a smoke test of seconds, which draws nothing")
     args = parser.parse_args(arguments)
-    train(TINY if args.tiny else FULL, args.out, args.work, torch.device(args.device), args.bpe)
+    settings = TINY if args.tiny else FULL
+    if args.start:
+        begin(settings, args.start, args.work)
+    train(settings, args.out, args.work, torch.device(args.device), args.bpe)
+
+
+def begin(settings: Settings, start: Path, work: Path) -> None:
+    """Puts a pipeline's parts where `train` looks for the results of all stages before the base's last leg."""
+    work.mkdir(parents=True, exist_ok=True)
+    parts = {"variant": "fp16", "torch_dtype": torch.float32}
+    keep(work / "vae.safetensors", vae=AutoencoderKL.from_pretrained(start / "vae", **parts))
+    unet = UNet2DConditionModel.from_pretrained(start / "unet", **parts)
+    text = CLIPTextModel.from_pretrained(start / "text_encoder", variant="fp16", dtype=torch.float32)
+    keep(work / f"base-{len(settings.base) - 2}.safetensors", unet=unet, text=text)
 
 
 def train(settings: Settings, out: Path, work: Path, device: torch.device, bpe: Path | None = None) -> None:
@@ -51,12 +68,12 @@ def train(settings: Settings, out: Path, work: Path, device: torch.device, bpe: 
     data = dataset.build(settings, portraits, vae.to(dtype), tokenizer, device)
     say("latents and tokens ready")
     model = Denoiser(settings, device, dtype, compiled=device.type == "cuda")
-    for leg in range(len(settings.base)):
-        result = work / f"base-{leg}.safetensors"
-        if not restore(result, unet=model.unet, text=model.text):
-            say_base = say.reporter(f"base, leg {leg}", lambda: model.gauge(data, "soft"))
-            train_base(model, data, leg, work / f"base-{leg}.ckpt", say_base)
-            keep(result, unet=model.unet, text=model.text)
+    legs = range(len(settings.base))
+    done = [leg for leg in legs if restore(work / f"base-{leg}.safetensors", unet=model.unet, text=model.text)]
+    for leg in legs[max(done, default=-1) + 1 :]:
+        say_base = say.reporter(f"base, leg {leg}", lambda: model.gauge(data, "soft"))
+        train_base(model, data, leg, work / f"base-{leg}.ckpt", say_base)
+        keep(work / f"base-{leg}.safetensors", unet=model.unet, text=model.text)
     # fp16 first: the LoRA is trained on the weights that are published
     for part in (model.unet, model.text):
         part.half().to(dtype)
