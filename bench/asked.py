@@ -26,7 +26,7 @@ from punks.traits import Traits
 from training.captions import FILLERS, fields, prompt
 from training.portraits import Traits as Drawn
 from training.portraits import draw
-from training.reading import DRAWS, PARTS, asked, read
+from training.reading import DRAWS, PARTS, asked, ground, read
 from training.traits import BACKGROUNDS
 
 Cells = NDArray[np.uint8]
@@ -112,14 +112,9 @@ def report_paintings(files: Sequence[Path], sheet: Path | None, side: int = 192)
 
 
 def sure(one: Drawn) -> tuple[Mask, Mask]:
-    """The cells that no figure of these traits comes near in any portrait, and those that are figure in every one.
-
-    A painted outline lies where the hand of the day put it, a cell beside the drawn ones as often as not.
-    """
+    """The cells that no figure of these traits comes near in any portrait, and those that are figure in every one."""
     masks = [draw(one, np.random.default_rng([DRAWS, i])).masks["background"] for i in range(DRAWS)]
-    apart = np.pad(np.logical_and.reduce(masks), 1, constant_values=True)
-    clear = apart[1:-1, 1:-1] & apart[2:, 1:-1] & apart[:-2, 1:-1] & apart[1:-1, 2:] & apart[1:-1, :-2]
-    return clear, ~np.logical_or.reduce(masks)
+    return ground(one), ~np.logical_or.reduce(masks)
 
 
 def report_given(pipeline: Pipeline, jobs: Sequence[tuple[Drawn, int]]) -> None:

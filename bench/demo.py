@@ -17,11 +17,13 @@ from PIL import Image
 from punks import Pipeline, Punk, Recipe
 from punks.request import divide
 from punks.snap.art import edges
+from punks.snap.color import ciede2000, lab
 from training.captions import FILLERS, prompt
 from training.dataset import draw_all
 from training.portraits import GRID, Traits, sample
-from training.reading import PARTS, Reading, asked, read
+from training.reading import PARTS, Reading, asked, pattern_gap, read, shows_pattern
 from training.settings import FULL
+from training.traits import PATTERNS
 
 HELD_OUT = 9000
 ONE_PROMPT = "lady, red curly hair, green eyes, medium skin, teal background"
@@ -32,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--patterns", type=int, default=32, help="prompts of each pattern")
     parser.add_argument("--soft", type=int, default=64, help="pictures without the LoRA")
     parser.add_argument("--long", type=int, default=32, help="prompts of more than 75 tokens")
     parser.add_argument("--variety", type=int, default=256, help="seeds of one prompt")
@@ -53,8 +56,12 @@ def main() -> None:
         row("seconds a picture", f"{(time.perf_counter() - start) / len(punks):.2f}", "<= 6")
         report_obedience([one for one, _ in obeyed], punks)
         report_flatness("scale 1", punks)
+        report_colors(punks)
         if args.sheet:
             write_sheet(args.sheet, [one.painting.image for one in punks[:64]])
+    for pattern in PATTERNS[1:] if args.patterns else ():
+        wanted = patterned(pattern, args.patterns)
+        report_pattern(pattern, wanted, paint(pipeline, [recipe(prompt(one), 0, **quick) for one in wanted]))
     for scale in (0.0, 0.5) if args.soft else ():
         base = paint(pipeline, [recipe(prompt(one), 0, lora_scale=scale) for one in traits[: args.soft]])
         report_flatness(f"scale {scale:g}", base)
@@ -74,6 +81,7 @@ def main() -> None:
             str(len({one.art.cells.tobytes() for one in punks})),
             ">= 200 of 256",
         )
+        report_variety(punks)
     if args.samples:
         others = [(prompt(one), 2000 + i) for i, one in enumerate(held_out(args.samples))]
         punks = paint(pipeline, [recipe(*one) for one in others])
@@ -100,6 +108,12 @@ def held_out(count: int) -> list[Traits]:
     return [sample(np.random.default_rng([HELD_OUT, i])) for i in range(count)]
 
 
+def patterned(pattern: str, count: int) -> list[Traits]:
+    """The first held-out traits that have such a background."""
+    drawn = (sample(np.random.default_rng([HELD_OUT, i])) for i in itertools.count())
+    return list(itertools.islice((one for one in drawn if one.pattern == pattern), count))
+
+
 def recipe(text: str, seed: int, **fields: float | str) -> Recipe:
     """The demo's recipe with default settings."""
     return divide({"prompt": text, "variant": "demo", "seed": seed, **fields})[0]
@@ -123,6 +137,34 @@ def report_obedience(traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
         pairs = [(one.parts[part], asked(who, part)) for one, who in zip(found, traits, strict=True)]
         row(f"{part} when asked", percent([seen for seen, wanted in pairs if wanted]), ">= 90%")
         row(f"no {part} when not", percent([not seen for seen, wanted in pairs if not wanted]), ">= 90%")
+    row("lips", percent([one.lips for one in found if one.lips is not None]), ">= 95%")
+    for smile, name in ((True, "slight smile"), (False, "neutral expression")):
+        row(
+            name,
+            percent([one.smile == smile for one, who in zip(found, traits, strict=True) if who.smile == smile]),
+            "",
+        )
+    row("traits right", percent([flag for one, who in zip(found, traits, strict=True) for flag in flags(one, who)]), "")
+
+
+def report_pattern(pattern: str, traits: Sequence[Traits], punks: Sequence[Punk]) -> None:
+    """Whether a pattern is recognised, and whether its colors are those asked for."""
+    pairs = [(punk.art.cells, one) for punk, one in zip(punks, traits, strict=True)]
+    row(pattern, percent([shows_pattern(*pair) for pair in pairs]), ">= 90%")
+    row(f"{pattern}: every color within dE 15", percent([pattern_gap(*pair) <= 15 for pair in pairs]), "")
+
+
+def report_colors(punks: Sequence[Punk]) -> None:
+    """How many colors the restored pictures have."""
+    counts = [len(np.unique(punk.art.cells.reshape(-1, 3), axis=0)) for punk in punks]
+    row("colors, median (p10, p90)", "{1:.0f} ({0:.0f}, {2:.0f})".format(*np.percentile(counts, (10, 50, 90))), "")
+
+
+def report_variety(punks: Sequence[Punk]) -> None:
+    """Cells that differ visibly, CIEDE2000 over 5, between seeds of one prompt."""
+    shades = lab(np.stack([punk.art.cells for punk in punks]))
+    apart = [float((ciede2000(one, shades[:place]) > 5).mean()) for place, one in enumerate(shades) if place]
+    row("cells apart between seeds", f"{100 * np.mean(apart):.1f}%", "")
 
 
 def flags(found: Reading, traits: Traits) -> list[bool]:

@@ -197,8 +197,7 @@ def _mouth(canvas: Canvas, traits: Traits) -> None:
     if traits.smile:
         canvas.dot(15, 9, color, "mouth")
         canvas.dot(15, 14, color, "mouth")
-        if rng.random() < 0.4:
-            canvas.paint(box(16, 16, 11, 12), (240, 236, 230), "teeth")
+        canvas.paint(box(16, 16, 11, 12), (240, 236, 230), "teeth")
     elif rng.random() < 0.5:
         canvas.dot(16, 10, skin[1], "skin")
     if traits.kind == "lady" and not traits.smile:

@@ -26,7 +26,6 @@ class Reading:
     skin: bool
     eyes: bool | None
     hair: bool | None
-    pattern: bool | None
     lips: bool | None
     smile: bool
     parts: dict[str, bool]
@@ -53,7 +52,6 @@ def read(cells: Cells, traits: Traits) -> Reading:
         skin=_skin(cells, known["skin"]) == traits.skin,
         eyes=all(seen) if len(seen) == 2 else None,
         hair=None if bald or hair is None or hair.sum() < 3 else _names(cells, hair, _ramps(HAIR)) == traits.hair_color,
-        pattern=None if traits.pattern == "solid" else shows_pattern(cells, traits),
         lips=_nearest(cells, lips, LIPS) == traits.lips if traits.lips and lips.any() else None,
         smile=_shows(cells, traits, "smile"),
         parts={part: _shows(cells, traits, part) for part in PARTS},
@@ -79,7 +77,7 @@ def _background(cells: Cells, where: Mask, traits: Traits) -> float | None:
 
 
 def ground(traits: Traits) -> Mask:
-    """The cells that no figure of these traits touches in any portrait: bool (24, 24).
+    """The cells that no figure of these traits comes near in any portrait: bool (24, 24).
 
     A painted outline lies where the hand of the day put it, a cell beside the drawn ones as often as not.
     """
@@ -88,22 +86,37 @@ def ground(traits: Traits) -> Mask:
 
 
 def shows_pattern(cells: Cells, traits: Traits) -> bool:
-    """Whether the background is nearer to the pattern asked for than to any other or a plain one, and 90% of it right.
+    """Whether the background is nearer to the pattern asked for than to any other or a plain one, and 80% of it right.
 
-    A cell is right whose nearest color of the pattern's is its own, on a gradient perhaps of the band beside, and not
-    further than CIEDE2000 12.
+    A cell is right whose nearest color of the pattern's is its own, on a gradient perhaps that of the band beside.
     """
-    where, tone = ground(traits), BACKGROUNDS[traits.background]
-    drawn = {name: backdrop(replace(traits, pattern=name), tone) for name in PATTERNS}
+    where, drawn = ground(traits), patterns(traits)
     picture = drawn.pop(traits.pattern)
     others = [one[where] for one in drawn.values()] + [np.median(cells[where], axis=0), picture[-1, -1]]
     found = lab(cells[where])
     gaps = [np.minimum(ciede2000(found, lab(one)), 30).mean() for one in (picture[where], *others)]
-    tones = lab(picture[::4, 0] if traits.pattern == "gradient" else np.unique(picture.reshape(-1, 3), axis=0))
-    own = ciede2000(lab(picture[where])[:, None], tones).argmin(1)
-    away = ciede2000(found[:, None], tones)
-    right = (np.abs(away.argmin(1) - own) <= (traits.pattern == "gradient")) & (away.min(1) <= 12)
-    return bool(gaps[0] < min(gaps[1:]) and right.mean() >= 0.9)
+    tones = lab(_tones(picture, traits))
+    near, own = (ciede2000(one[:, None], tones).argmin(1) for one in (found, lab(picture[where])))
+    right = np.abs(near - own) <= (traits.pattern == "gradient")
+    return bool(gaps[0] < min(gaps[1:]) and right.mean() >= 0.8)
+
+
+def pattern_gap(cells: Cells, traits: Traits) -> float:
+    """How far the pattern's colors are from those asked for: the median CIEDE2000 of the color that is furthest."""
+    where, picture = ground(traits), patterns(traits)[traits.pattern]
+    own, gaps = picture[where], ciede2000(lab(cells[where]), lab(picture[where]))
+    places = [(own == tone).all(-1) for tone in _tones(picture, traits)]
+    return max(float(np.median(gaps[place])) for place in places if place.any())
+
+
+def patterns(traits: Traits) -> dict[str, Cells]:
+    """The generator's backgrounds in these traits' colors, by pattern."""
+    return {name: backdrop(replace(traits, pattern=name), BACKGROUNDS[traits.background]) for name in PATTERNS}
+
+
+def _tones(picture: Cells, traits: Traits) -> Cells:
+    """A background's colors; a gradient's bands in their order."""
+    return picture[::4, 0] if traits.pattern == "gradient" else np.unique(picture.reshape(-1, 3), axis=0)
 
 
 def _skin(cells: Cells, where: Mask) -> str:

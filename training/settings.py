@@ -38,10 +38,12 @@ class Settings:
     base: tuple[Leg, ...] = (
         Leg(steps=1116, cosine=2453, batch=256, rate=1e-3, mosaics=0.2),
         Leg(steps=3283, batch=128, rate=8e-4, mosaics=0.5),
-        Leg(steps=3000, batch=128, rate=6e-4, mosaics=0.5),
+        Leg(steps=2159, batch=128, rate=6e-4, mosaics=0.5),
+        Leg(steps=225, batch=96, rate=5e-4, mosaics=0.5),
     )
     text_rate: float = 2.0  # of the text encoder, times the U-Net's
     high_noise: float = 0.15  # of the timesteps are drawn from 900-999, where only the words can tell
+    detail: float = 5.0  # weight of the loss around the mouth, whose few cells tell lips, smiles and stubble apart
     unconditional: float = 0.1  # of the captions are replaced by the empty one or by the negative prompt
     ema: float = 0.998
     warmup: int = 100
@@ -49,7 +51,7 @@ class Settings:
     rank: int = 32
     alpha: int = 16
     # a rate that grows for most of the way: at a usual one the first epoch knows all that there is to learn
-    lora: Leg = Leg(steps=700, batch=128, rate=1.2e-4)
+    lora: Leg = Leg(steps=700, batch=64, rate=1.8e-4)
     lora_warmup: int = 500
     lora_epochs: int = 10
     lora_text_rate: float = 0.5
@@ -61,7 +63,7 @@ class Settings:
     student: Leg = Leg(steps=96, cosine=144, batch=128, rate=2e-3)
     student_rank: int = 16
     student_ema: float = 0.98
-    student_portraits: int = 12_000  # whose captions it reads
+    student_portraits: int = 8_000  # whose captions it reads
     teacher_steps: int = 8
     teacher_guidance: float = 2.5
     fresh: int = 256  # examples that the teacher paints before every so many steps
