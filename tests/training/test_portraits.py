@@ -1,5 +1,8 @@
 """The generator of portraits: its known cells show its traits, and its captions keep to template and vocabulary."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +10,8 @@ from hypothesis import strategies as st
 
 from training.captions import ENDING, STYLE, Wording, prompt
 from training.portraits import GRID, HATS, caption, draw, sample
-from training.reading import PARTS, asked, read
-from training.traits import BACKGROUNDS, EYES, SKIN, Traits, ramp
+from training.reading import PARTS, asked, pattern_gap, read, shows_pattern
+from training.traits import BACKGROUNDS, EYES, LIPS, PATTERNS, SKIN, Traits, ramp
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -53,7 +56,8 @@ def test_portraits_have_as_many_colors_as_the_hand_made_ones() -> None:
 
 
 def test_the_reader_agrees_with_the_generator() -> None:
-    right: dict[str, list[bool]] = {name: [] for name in ("background", "skin", "eyes", "hair", *PARTS)}
+    names = ("background", "skin", "eyes", "hair", "lips", "smile", *PARTS)
+    right: dict[str, list[bool]] = {name: [] for name in names}
     for seed in range(10_000, 10_016):
         traits = sample(rng(seed))
         found = read(draw(traits, rng(seed)).cells, traits)
@@ -62,10 +66,34 @@ def test_the_reader_agrees_with_the_generator() -> None:
         right["skin"].append(found.skin)
         right["eyes"] += [] if found.eyes is None else [found.eyes]
         right["hair"] += [] if found.hair is None else [found.hair]
+        right["lips"] += [] if found.lips is None else [found.lips]
+        right["smile"].append(found.smile == traits.smile)
         for part in PARTS:
             right[part].append(found.parts[part] == asked(traits, part))
     for name, results in right.items():
         assert np.mean(results) >= 0.9, (name, np.mean(results))
+
+
+@pytest.mark.parametrize("second", [None, "pink"])
+def test_a_pattern_is_told_from_others_and_from_patches(second: str | None) -> None:
+    traits = replace(sample(rng(3)), background="teal", second=second)
+    drawn = {name: draw(replace(traits, pattern=name), rng(0)).cells for name in PATTERNS}
+    blocks = rng(1).random((8, 8, 1)).repeat(3, 0).repeat(3, 1) < 0.5
+    patches = np.where(blocks, drawn["split"][0, 0], drawn["split"][0, -1])
+    for wanted in PATTERNS[1:]:
+        asked_for = replace(traits, pattern=wanted)
+        assert [name for name, cells in drawn.items() if shows_pattern(cells, asked_for)] == [wanted]
+        assert pattern_gap(drawn[wanted], asked_for) < 1
+        assert not shows_pattern(patches, asked_for)
+
+
+def test_lips_are_read_by_their_color() -> None:
+    traits = replace(sample(rng(3)), kind="lady", beard=None, joint=False)
+    for smile in (False, True):
+        for name, other in itertools.pairwise([*LIPS, "red"]):
+            asked_for = replace(traits, lips=name, smile=smile)
+            assert read(draw(asked_for, rng(0)).cells, asked_for).lips
+            assert not read(draw(replace(asked_for, lips=other), rng(0)).cells, asked_for).lips
 
 
 def test_a_shade_beside_the_skin_is_read_as_that_skin() -> None:
@@ -89,6 +117,7 @@ def test_the_prompt_follows_the_owners_template() -> None:
     traits = Traits(
         kind="lady", hair="curly", hair_color="red", eyes="brown", skin="light", background="teal", hat="gold crown"
     )
+    assert "slight smile, dark red lips, brown eyes" in prompt(replace(traits, smile=True, lips="dark red"))
     assert prompt(traits) == (
         "pixel art, 24x24, portrait of bespoke punk lady, red curly hair, wearing gold crown, neutral expression, "
         "brown eyes, light skin, teal solid background, black shirt, "

@@ -21,7 +21,7 @@ from training.diffusion import Denoiser
 from training.loop import Loop
 from training.rendering import crisp
 from training.settings import FULL, TINY, Leg
-from training.train import train
+from training.train import begin, train
 
 CPU = torch.device("cpu")
 
@@ -68,6 +68,26 @@ def test_training_again_reads_what_is_there_and_ends_the_same(trained: tuple[Pat
     for file in files:
         torch.testing.assert_close(load_file(file), before[file], rtol=0, atol=0)
     assert {file: file.stat().st_mtime_ns for file in results} == results
+
+
+def test_a_pipeline_is_trained_further(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    out, work = trained
+    begin(TINY, out, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["base-0.safetensors", "vae.safetensors"]
+    published = load_file(work / "base-1.safetensors")
+    for name, value in load_file(tmp_path / "base-0.safetensors").items():
+        assert torch.equal(value, published[name].half().float()), name
+
+
+def test_the_loss_sees_the_mouth_before_the_rest() -> None:
+    model = Denoiser(TINY, CPU, torch.float32)
+    latents, noise = torch.zeros(1, 4, 64, 64), torch.randn(1, 4, 64, 64, generator=torch.Generator().manual_seed(0))
+    ids, steps = torch.zeros(1, 77, dtype=torch.long), torch.tensor([500])
+    with torch.no_grad():
+        found = model.unet(model._noise[500] * noise, steps, model.encode(ids), return_dict=False)[0]
+        off = (found - model._signal[500] * noise).square()
+        expected = (off.sum() + (TINY.detail - 1) * off[..., 34:51, 18:44].sum()) / off.numel()
+        torch.testing.assert_close(model.loss(latents, ids, steps, noise), expected)
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
@@ -152,7 +172,7 @@ def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenize
 
 
 def test_crisp_pictures_have_the_grid_and_soft_ones_do_not() -> None:
-    portraits = [make(1, 1, i) for i in range(6)]
+    portraits = [make(1, 1, 0.3, i) for i in range(6)]
     confidence: dict[str, list[float]] = {}
     for kind in ("punk", "soft"):
         pictures = dataset.render(portraits, kind, torch.Generator().manual_seed(0), CPU)
