@@ -169,6 +169,7 @@ def traits_of(one: Drawn) -> Traits:
         subject=one.kind,
         hair="bald" if one.hair == "bald" else f"{one.hair_color}, {one.hair}",
         expression="slight smile" if one.smile else "neutral",
+        lips=one.lips,
         eyes=one.eyes,
         skin=one.skin,
         background=both if one.pattern == "solid" else f"{both} {one.pattern}",
