@@ -22,10 +22,10 @@ PROMPTS = (
     "lady, blue hair, wearing black stunner shades with white reflection, tan skin, cyan solid background",
     "lad, green hair, wearing wizard hat, gray eyes, medium skin, purple solid background",
     "lady, gray afro, wearing silver necklace, green eyes, dark skin, brown solid background",
-    "lad, red hair, wearing bandana, brown eyes, tan skin, checkered background",
-    "lady, brown hair, wearing flower crown, brown eyes, medium skin, gradient background",
-    "lad, black hair, wearing fedora, black eyes, light skin, pink solid background",
-    "lady, red curly hair, wearing tiara, blue eyes, light skin, purple solid background",
+    "lad, red hair, wearing bandana, brown eyes, tan skin, blue checkered background",
+    "lady, brown hair, wearing flower crown, brown eyes, medium skin, orange and purple gradient background",
+    "lad, black hair, wearing fedora, black eyes, light skin, pink striped background",
+    "lady, red curly hair, wearing tiara, slight smile, blue eyes, light skin, purple solid background",
     "lad, blue hair, joint, green eyes, tan skin, yellow solid background",
 )
 DOCS = Path(__file__).parent.parent / "docs"

@@ -48,6 +48,7 @@ def test_the_words_are_those_that_the_demo_was_trained_with():
             subject=one.kind,
             hair="bald" if one.hair == "bald" else f"{one.hair_color}, {one.hair}",
             expression="slight smile" if one.smile else "neutral",
+            lips=one.lips,
             eyes=one.eyes,
             skin=one.skin,
             background=both if one.pattern == "solid" else f"{both} {one.pattern}",
