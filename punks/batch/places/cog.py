@@ -101,7 +101,7 @@ def key(job: Job) -> str:
 
 def inputs(job: Job, *, paintings: bool) -> dict[str, Any]:
     """What predict.py takes. The picture is enlarged here."""
-    given = {
+    given: dict[str, Any] = {
         name: value
         for name, value in {**asked(recipe_of(job), job.finish), "output_size": 24}.items()
         if value is not None and name not in ("image_sha256", "loras")
