@@ -178,8 +178,9 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     alone, finish = recipe_in(tmp_path / "c.png")
     assert (alone, finish.background) == (made, "#00ff00")  # the same painting, on another background
     capsys.readouterr()
-    assert main(["generate", "--variant", "tiny", "--hair", "red"]) == 2
-    assert "traits.subject: missing; use lady or lad" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["generate", "--variant", "tiny", "--hair", "red"])
+    assert "--hair needs --lady or --lad and no prompt" in capsys.readouterr().err
     assert main(["traits", "--json"]) == 0
     assert "golden hoop earrings" in json.loads(capsys.readouterr().out)["wear"]
     assert main(["traits"]) == 0
