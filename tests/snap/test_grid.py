@@ -38,7 +38,8 @@ def test_paintings_as_they_come_are_restored(portraits: list[np.ndarray]) -> Non
 
 
 def test_soft_portraits_have_no_grid() -> None:
-    pictures = render([make(6, 1, 0.32, n) for n in range(24)], "soft", torch.Generator().manual_seed(0), torch.device("cpu"))
+    drawn = [make(6, 1, 0.32, n) for n in range(24)]
+    pictures = render(drawn, "soft", torch.Generator().manual_seed(0), torch.device("cpu"))
     pixels = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert sum(snap(Image.fromarray(picture)).has_grid for picture in pixels) <= 1
 
