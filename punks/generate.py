@@ -187,7 +187,7 @@ class Pipeline:
 
     @functools.cached_property
     def restorers(self) -> Restorers | None:
-        """Restore several paintings beside a GPU; None where painting itself needs the cores."""
+        """Processes that restore paintings while a GPU paints; None where painting needs the cores."""
         spare = (os.cpu_count() or 1) - 2
         if spare < 1 or self.bases.device.type != "cuda":
             return None

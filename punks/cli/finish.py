@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.command == "finish" and len(args.files) == 1 and (Path(args.files[0]) / MANIFEST).is_file():
         return _batch(args, Path(args.files[0]), changes)
     if getattr(args, "store", None):
-        args.parser.error("--store is for the folder of a batch; name that folder alone")
+        args.parser.error("--store works with a batch; give its folder and nothing else")
     from punks.files.pictures import find_pictures
 
     files = find_pictures(args.files)

@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         type=Path,
         metavar="FILE",
-        help="start from the recipe in a punk, a JSON file, or a picture of A1111 and the like",
+        help="start from the recipe in a punk, a JSON file, or a picture made by A1111 or a similar tool",
     )
     traits = parser.add_argument_group(
         "traits",
@@ -161,7 +161,7 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
 
 
 def _read_recipe(path: Path) -> tuple[Recipe, Finish] | dict[str, Any]:
-    """The recipe in a picture of ours or a JSON file; values of a recipe from one that another tool made."""
+    """The recipe in one of our pictures or a JSON file; recipe values from a picture made by another tool."""
     if path.suffix.lower() != ".json":
         from punks.files.parameters import KEY as PARAMETERS
         from punks.files.parameters import read_parameters
@@ -172,7 +172,7 @@ def _read_recipe(path: Path) -> tuple[Recipe, Finish] | dict[str, Any]:
         if KEY in texts:
             return from_json(texts[KEY])
         if PARAMETERS not in texts:
-            raise ImageError(f"{path}: no recipe inside; pictures of punks, and those of A1111 and the like, carry one")
+            raise ImageError(f"{path}: no recipe inside; punks and A1111, among others, write one into their pictures")
         values, left = read_parameters(texts[PARAMETERS])
         say(f"punks: {path}: made by another tool; taken: {', '.join(values)}")
         for line in left:

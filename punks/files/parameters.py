@@ -61,7 +61,7 @@ def parameters(recipe: Recipe) -> str:
 
 
 def read_parameters(text: str) -> tuple[dict[str, Any], list[str]]:
-    """The recipe values in such a text, and what is left out, one line each. Raises RecipeError without a prompt."""
+    """The recipe values in such a text, and a line for each one left out. Raises RecipeError without a prompt."""
     *lines, last = text.strip().split("\n")
     pairs = {key: _plain(value) for key, value in _PAIR.findall(last)}
     if len(pairs) < 3:  # so decides the web UI, too

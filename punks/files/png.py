@@ -143,7 +143,7 @@ def write_file(path: Path, save: Callable[[BinaryIO], object]) -> None:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The texts inside a PNG, whatever its suffix; of a WebP or JPEG recipe, cells, `parameters`. Raises ImageError."""
+    """The texts of a PNG, whatever its suffix; from a WebP or JPEG, those in its EXIF. Raises ImageError."""
     with faults(f"{path}: "):
         data = read_bytes(path)
         if data.startswith(PNG):

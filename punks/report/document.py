@@ -27,7 +27,7 @@ def document(room: str, scripts: Sequence[str], title: str, data: Any, also: str
 
 
 def in_script(value: Any) -> str:
-    """JSON that may stand inside a script: nothing in it ends one."""
+    """JSON that is safe inside a script element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 

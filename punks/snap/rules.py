@@ -1,4 +1,4 @@
-"""How version 0.1 decided which cells share a color, by rules alone: its recipes are restored by these for ever."""
+"""The rules by which version 0.1 grouped cells into colors. Its recipes are still restored by them."""
 
 import numpy as np
 

@@ -249,7 +249,7 @@ def test_a_png_without_recipe_is_said_to_have_none(capsys: pytest.CaptureFixture
     Image.new("RGB", (2, 2)).save("x.png")
     assert main(["generate", "--recipe", "x.png"]) == 1
     assert capsys.readouterr().err == (
-        "punks: x.png: no recipe inside; pictures of punks, and those of A1111 and the like, carry one\n"
+        "punks: x.png: no recipe inside; punks and A1111, among others, write one into their pictures\n"
     )
 
 

@@ -28,13 +28,13 @@ def test_every_damage_leaves_the_grid(portraits: list[np.ndarray], name: str) ->
         assert (ciede2000(lab(found.cells), lab(art)) <= 3).mean() > 0.95
 
 
-def test_paintings_as_they_come_are_restored(portraits: list[np.ndarray]) -> None:
+def test_paintings_as_they_come_are_restored() -> None:
     exact = 0
-    for number, art in enumerate(portraits):
+    for number, art in enumerate(make(5, 1, 0.32, n).cells for n in range(24)):
         cells = restore(pixels_damage.damage("real", art, number)).painted.cells
         near = bool((ciede2000(lab(cells), lab(art)) <= 3).all())
         exact += near and len(np.unique(cells.reshape(-1, 3), axis=0)) <= len(np.unique(art.reshape(-1, 3), axis=0))
-    assert exact >= 4  # and of 24, 19; the rules of 0.1 get 22
+    assert exact >= 19  # the rules of 0.1 get 22 of these
 
 
 def test_soft_portraits_have_no_grid() -> None:

@@ -55,7 +55,7 @@ def test_finishing_a_folder_replaces_its_pictures_in_the_store(
     words[1] = str(tmp_path / "out/images/000001.png")
     with pytest.raises(SystemExit):
         main(words)
-    assert "--store is for the folder of a batch; name that folder alone" in capsys.readouterr().err
+    assert "--store works with a batch; give its folder and nothing else" in capsys.readouterr().err
 
 
 def test_a_variant_of_another_machine_is_a_run_by_its_name(file: Store, tmp_path: Path):
