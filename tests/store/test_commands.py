@@ -1,5 +1,6 @@
 """--store of batch, compare and studio, and PUNKS_STORE, as people use them."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from punks.report.compare.grid import epochs_axis, make_grid
 from tests.support.batches import until
 from tests.support.databases import Sqlite, Store
 from tests.support.stand import Stand, bring, jobs
-from tests.support.studios import start
+from tests.support.studios import studio
 
 
 @pytest.fixture
@@ -67,17 +68,13 @@ def test_a_variant_of_another_machine_is_a_run_by_its_name(file: Store, tmp_path
 
 
 def test_the_studio_fills_a_store_while_it_runs(file: Store, tiny_weights: Path, tmp_path: Path):
-    folder = tmp_path / "studio"
-    write_folder(folder, 2, images=False)
-    process = start(folder, tiny_weights, "--store", file.url)
-    try:
+    write_folder(tmp_path / "studio", 2, images=False)
+    with studio(tmp_path / "studio", tiny_weights, "--store", file.url) as served:
         until(lambda: (tmp_path / "punks.db").exists() and len(file.rows("pictures")) == 2)
-        write_picks(folder, {"000001": Pick(choice="keep", rating=10)})
+        write_picks(served.folder, {"000001": Pick(choice="keep", rating=10)})
         until(lambda: [(row["choice"], row["rating"]) for row in file.rows("picks")] == [("keep", 10)])
-    finally:
-        process.terminate()
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+        code, said = served.stop(signal.SIGTERM)
+    assert code == 0, said
 
 
 def test_the_address_may_come_from_the_environment(
