@@ -34,7 +34,7 @@ def damaged(count: int, seed: int) -> Iterator[tuple[str, Image.Image]]:
 
 
 def gridless(count: int, seed: int) -> Iterator[tuple[str, Image.Image]]:
-    portraits = [make(seed, 1, 0.32, number) for number in range(count)]
+    portraits = [make(seed, 1, number) for number in range(count)]
     generator = torch.Generator().manual_seed(seed)
     for picture in render(portraits, "soft", generator, torch.device("cpu")):
         pixels = (picture.permute(1, 2, 0).numpy() + 1) * 127.5

@@ -180,7 +180,7 @@ def test_the_command_line_takes_traits_and_changes_them(tmp_path: Path, capsys: 
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["generate", "--variant", "tiny", "--hair", "red"])
-    assert "--hair needs --lady or --lad and no prompt" in capsys.readouterr().err
+    assert "--hair needs --lady or --lad in place of a prompt" in capsys.readouterr().err
     assert main(["traits", "--json"]) == 0
     assert "golden hoop earrings" in json.loads(capsys.readouterr().out)["wear"]
     assert main(["traits"]) == 0

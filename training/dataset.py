@@ -17,7 +17,7 @@ from training.captions import NEGATIVE, Wording, caption
 from training.portraits import draw, sample
 from training.rendering import REGIONS, crisp, soft
 from training.settings import Settings
-from training.traits import BACKGROUNDS, Traits
+from training.traits import BACKGROUNDS, PATTERNED, Traits
 
 KINDS = ("soft", "mosaic", "punk")
 MOSAIC = ("mosaic of square tiles", "tiled picture", "low resolution thumbnail")
@@ -51,7 +51,7 @@ class Dataset:
     nothing: Tokens
 
 
-def make(seed: int, captions: int, patterned: float, index: int) -> Captioned:
+def make(seed: int, captions: int, index: int, patterned: float = PATTERNED) -> Captioned:
     """Portrait number `index` of a seed."""
     rng = np.random.default_rng([seed, index])
     traits = sample(rng, patterned)
@@ -77,7 +77,7 @@ def _word(kind: str, traits: Traits, rng: np.random.Generator, tone: RGB | None,
 
 def draw_all(settings: Settings) -> list[Captioned]:
     """All portraits of the training, drawn on every core."""
-    job = partial(make, settings.seed, settings.captions, settings.patterned)
+    job = partial(make, settings.seed, settings.captions, patterned=settings.patterned)
     workers = min(len(os.sched_getaffinity(0)), settings.portraits // 1000)
     if workers < 2:
         return [job(i) for i in range(settings.portraits)]

@@ -98,6 +98,7 @@ STYLES: dict[Kind, tuple[str, ...]] = {
     "lad": ("bald", "buzz cut", "short", "spiky", "mohawk", "afro", "curly", "long", "slicked back"),
     "lady": ("long", "wavy", "curly", "afro", "bob", "bun", "ponytail", "pigtails", "short", "bald"),
 }
+PATTERNED = 0.32  # of the backgrounds are not solid
 PATTERNS = ("solid", "checkered", "gradient", "split", "striped")
 GARMENTS = ("shirt", "suit and tie", "hoodie", "turtleneck", "jacket", "dress")
 
@@ -131,7 +132,7 @@ def _pick(rng: np.random.Generator, words: tuple[str, ...] | list[str]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def sample(rng: np.random.Generator, patterned: float = 0.32) -> Traits:
+def sample(rng: np.random.Generator, patterned: float = PATTERNED) -> Traits:
     """Traits at random; `patterned` is the share of backgrounds that are not solid."""
     kind: Kind = "lady" if rng.random() < 0.5 else "lad"
     hair = _pick(rng, STYLES[kind])

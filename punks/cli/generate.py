@@ -154,7 +154,7 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Finish]:
         args.parser.error('say what to paint, for example: punks generate "lady, red hair, green eyes"')
     named = [name for name in TRAITS if name in TRAITS_ONLY & values.keys()]
     if named and not {"subject", "traits"} & values.keys():
-        args.parser.error(f"--{named[0]} needs --lady or --lad and no prompt; or say it in the prompt")
+        args.parser.error(f"--{named[0]} needs --lady or --lad in place of a prompt; or say it in the prompt")
     if "variant" not in values:
         values["variant"] = present_variant(args)
     return divide(values)

@@ -136,7 +136,7 @@ def test_a_name_of_our_own_never_replaces_a_file():
     ("args", "said"),
     [
         ([], "say what to paint"),
-        (["lady", "--skin", "tan", "--lips", "red"], "--lips needs --lady or --lad and no prompt"),
+        (["lady", "--skin", "tan", "--lips", "red"], "--lips needs --lady or --lad in place of a prompt"),
         (["lady", "red hair"], "unexpected argument 'red hair'; put quotes around a text with spaces"),
         (["lady", "-o", "~no-such-user/a"], "there is no home folder for '~no-such-user/a'; use a full path"),
         (["lady", "--num-outputs", "9999999999"], "use a whole number from 1 to 10000; punks batch paints more"),

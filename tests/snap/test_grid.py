@@ -16,7 +16,7 @@ from training.dataset import make, render
 
 @pytest.fixture(scope="module")
 def portraits() -> list[np.ndarray]:
-    return [make(5, 1, 0.32, number).cells for number in range(6)]
+    return [make(5, 1, number).cells for number in range(6)]
 
 
 @pytest.mark.parametrize("name", list(pixels_damage.DAMAGES))
@@ -30,7 +30,7 @@ def test_every_damage_leaves_the_grid(portraits: list[np.ndarray], name: str) ->
 
 def test_paintings_as_they_come_are_restored() -> None:
     exact = 0
-    for number, art in enumerate(make(5, 1, 0.32, n).cells for n in range(24)):
+    for number, art in enumerate(make(5, 1, n).cells for n in range(24)):
         cells = restore(pixels_damage.damage("real", art, number)).painted.cells
         near = bool((ciede2000(lab(cells), lab(art)) <= 3).all())
         exact += near and len(np.unique(cells.reshape(-1, 3), axis=0)) <= len(np.unique(art.reshape(-1, 3), axis=0))
@@ -38,7 +38,7 @@ def test_paintings_as_they_come_are_restored() -> None:
 
 
 def test_soft_portraits_have_no_grid() -> None:
-    drawn = [make(6, 1, 0.32, n) for n in range(24)]
+    drawn = [make(6, 1, n) for n in range(24)]
     pictures = render(drawn, "soft", torch.Generator().manual_seed(0), torch.device("cpu"))
     pixels = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert sum(snap(Image.fromarray(picture)).has_grid for picture in pixels) <= 1

@@ -172,7 +172,7 @@ def test_long_captions_become_the_three_chunks_that_the_product_encodes(tokenize
 
 
 def test_crisp_pictures_have_the_grid_and_soft_ones_do_not() -> None:
-    portraits = [make(1, 1, 0.3, i) for i in range(6)]
+    portraits = [make(1, 1, i) for i in range(6)]
     confidence: dict[str, list[float]] = {}
     for kind in ("punk", "soft"):
         pictures = dataset.render(portraits, kind, torch.Generator().manual_seed(0), CPU)
