@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import pytest
 from tests.support import ROOT
 
 # stands in for the program `cog`, which needs Docker: it says what it was asked, and what it would put into the image
-COG = f"""#!{sys.executable}
+COG = """#!/usr/bin/env python3
 import json, os, pathlib, sys
 here = pathlib.Path()
-files = {{str(path): path.stat().st_ino for path in here.rglob("*") if path.is_file()}}
-print(json.dumps({{"argv": sys.argv[1:], "files": files, "cwd": os.getcwd()}}))
+files = {str(path): path.stat().st_ino for path in here.rglob("*") if path.is_file()}
+print(json.dumps({"argv": sys.argv[1:], "files": files, "cwd": os.getcwd()}))
 """
 
 

@@ -130,7 +130,7 @@ def test_cog_sh_decodes_the_pictures(service: Cog, tmp_path: Path):
     (tmp_path / "bin").mkdir()
     cog = tmp_path / "bin/cog"
     cog.write_text(
-        f"""#!{sys.executable}
+        f"""#!/usr/bin/env python3
 import json, sys, urllib.request
 predict, *rest = sys.argv[1:]
 given = dict(word.split("=", 1) for flag, word in zip(rest[::2], rest[1::2]) if flag == "-i")
