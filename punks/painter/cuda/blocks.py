@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from punks.painter.cuda.kernels import add, concatenate, geglu, group_norm, layer_norm, upsample
+
+_SCORES = 1 << 24  # of an attention that lie in memory at once: 64 MB, as many as a 512 px picture has
 
 
 def rewrite(unet: Any, vae: Any) -> None:
@@ -39,6 +42,9 @@ def rewrite(unet: Any, vae: Any) -> None:
                 _sum_biases(module)
         model.conv_norm_out.forward = functools.partial(group_norm, norm=model.conv_norm_out, silu=True)
         model.conv_act = nn.Identity()
+    wide: list[Any] = [module for module in vae.modules() if type(module) is Attention and module.heads == 1]
+    for attention in wide:
+        attention.forward = functools.partial(_one_head, attention)
     _share_halves(unet)
 
 
@@ -115,6 +121,35 @@ def _attention(self: Any, rows: Tensor, words: Tensor) -> Tensor:
         given = self.to_qkv(rows).chunk(3, -1)
     query, key, value = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in given)
     return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
+def _one_head(self: Any, x: Tensor, **_options: Any) -> Tensor:
+    """(N, C, H, W) -> (N, C, H, W)."""
+    rows = _rows(group_norm(x, self.group_norm, silu=False))
+    attended = attention_of_one_head(self.to_q(rows), self.to_k(rows), self.to_v(rows))
+    return add(_pictures(_product(self.to_out[0], attended), x), self.to_out[0].bias, x)
+
+
+def attention_of_one_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """As torch computes it, with products of whole matrices: its fast kernels take no head as wide. (N, L, C) each.
+
+    Scores are float32 until they are weights.
+    """
+    found = torch.empty_like(query)
+    most = max(1, _SCORES // key.shape[1])
+    for picture in range(len(query)):
+        keys = key[picture].t()
+        for rows, to in zip(query[picture].split(most), found[picture].split(most), strict=True):
+            scores = _scores(rows, keys).mul_(query.shape[-1] ** -0.5)
+            torch.mm(scores.softmax(-1).to(value.dtype), value[picture], out=to)
+    return found
+
+
+def _scores(query: Tensor, keys: Tensor) -> Tensor:
+    if query.is_cuda and torch.version.cuda and query.dtype == torch.float16:
+        return torch.mm(query, keys, out_dtype=torch.float32)  # by tensor cores, which add in float32
+    kind = torch.promote_types(query.dtype, torch.float32)
+    return query.to(kind) @ keys.to(kind)
 
 
 def _product(projection: Any, rows: Tensor, bias: Tensor | None = None) -> Tensor:

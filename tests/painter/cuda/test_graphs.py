@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers.image_processor import VaeImageProcessor
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from punks import Recipe, variants
 from punks.errors import DeviceError, PunkError
 from punks.files import weights
-from punks.painter.cuda import kernels
-from punks.painter.cuda.blocks import rewrite
+from punks.painter.cuda import blocks, kernels
 from punks.painter.cuda.graphs import choose_engine, join_projections
 from punks.painter.decoder import landed, launch, pixels_of
 from punks.painter.lora import LoraStack
@@ -53,7 +53,7 @@ def rewritten(model: Model) -> Model:
     model.place(torch.device("cpu:0"))  # another one than "cpu" to torch, so that everything is copied
     for part in (model.unet, model.vae):
         part.to(memory_format=torch.channels_last)
-    rewrite(model.unet, model.vae)
+    blocks.rewrite(model.unet, model.vae)
     return model
 
 
@@ -95,6 +95,28 @@ def test_pictures_become_latents_and_latents_pictures_as_before(model: Model):
     rewritten(model)
     for now, then in zip(both(), before, strict=True):
         assert torch.allclose(now, then)
+
+
+@pytest.mark.parametrize("places", [64, 100, 1])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_a_wide_head_attends_as_torch_computes_it(device: str, places: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blocks, "_SCORES", 16 * places)  # 16 rows at a time
+    kind = torch.float32 if device == "cpu" else torch.float16
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2, places, 512, generator=generator).mul(2).to(kind) for _ in range(3)]
+    expected = functional.scaled_dot_product_attention(*(one.double() for one in given))
+    found = blocks.attention_of_one_head(*(one.to(device) for one in given))
+    assert found.dtype == kind
+    tolerance = 1e-5 if device == "cpu" else 2e-3
+    assert torch.allclose(found.cpu().double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_pictures_are_attended_to_without_the_attention_of_torch(model: Model, monkeypatch: pytest.MonkeyPatch):
+    rewritten(model)
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", None)  # to call it is an error
+    with torch.inference_mode():
+        values = model.vae.decode(torch.zeros(1, 4, 8, 8)).sample
+    assert values.isfinite().all()
 
 
 @pytest.mark.parametrize("pictures", [1, 2])
