@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 import torch
+from torch import Tensor
 
 from punks.errors import DeviceError
 
@@ -26,6 +27,13 @@ def choose_device() -> torch.device:
         )
     # tensors name their GPU by its number: what is compared with them or asked about it has to do so too
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A host's tensor on a device. For the copy to a GPU the host does not wait, nor for what was launched before."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def mark(device: torch.device, *, timed: bool = False) -> torch.cuda.Event:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from punks.errors import RecipeError
+from punks.painter.device import sent
 from punks.painter.model import Model
 from punks.recipe import Recipe
 
@@ -72,7 +73,7 @@ def encode_texts(model: Model, texts: Sequence[str], length: int) -> tuple[Tenso
     states: list[Tensor] = []
     pooled = None
     for tokenizer, encoder in model.encoders:
-        ids = torch.cat([_chunks(tokenizer, text, length) for text in texts]).to(encoder.device)
+        ids = sent(torch.cat([_chunks(tokenizer, text, length) for text in texts]), encoder.device)
         output = encoder(ids, output_hidden_states=True) if many else encoder(ids)
         states.append(_join(output.hidden_states[-2] if many else output.last_hidden_state, parts))
         pooled = output.text_embeds[::parts] if encoder is model.text_encoder_2 else None

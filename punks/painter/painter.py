@@ -17,7 +17,7 @@ from punks.files import weights
 from punks.lora.store import stack
 from punks.painter.cuda.graphs import choose_engine, install, join_projections
 from punks.painter.decoder import Landing, Previews, landed, launch, pixels_of
-from punks.painter.device import Clock, Pace, choose_device
+from punks.painter.device import Clock, Pace, choose_device, sent
 from punks.painter.encoder import Embeddings, embedding_length, encode
 from punks.painter.lora import LoraStack
 from punks.painter.memory import budget, enforce_limit, trim_host
@@ -106,8 +106,9 @@ class Painter:
         if picture is None:
             shape = (1, unet.config.in_channels, side // 8, side // 8)
             noises = [starting_noise(*pair, shape) for pair in zip(recipes, generators, strict=True)]
-            # each by itself: to convert many at once torch wakes threads, which takes a GPU's host up to 7 ms
-            latents = torch.cat([noise.to(self.device, self.dtype) for noise in noises]) * scheduler.init_noise_sigma
+            # each by itself: to join many torch wakes threads, which takes a GPU's host up to 7 ms
+            latents = torch.cat([sent(noise, self.device) for noise in noises]).to(self.dtype)
+            latents = latents * scheduler.init_noise_sigma
         else:
             if self.base.family == "sd15" and scheduler.config.get("clip_sample"):  # as diffusers' pipeline does
                 scheduler.register_to_config(clip_sample=False)
@@ -145,7 +146,7 @@ class Painter:
         if embeddings.pooled is None:
             return None
         side, rows = self.base.side, len(embeddings.pooled)
-        sizes = torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype, device=self.device)
+        sizes = sent(torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype), self.device)
         return {"text_embeds": embeddings.pooled, "time_ids": sizes.repeat(rows, 1)}
 
     def _landed(self, landings: list[Landing], clock: Clock) -> Iterator[Painted]:

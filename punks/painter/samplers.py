@@ -4,11 +4,16 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import inspect
+import sys
 from typing import Any
 
 import diffusers
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
 
 from punks.errors import RecipeError
+from punks.painter.device import sent
 
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
@@ -35,6 +40,17 @@ def make_scheduler(own: Any, name: str, steps: int) -> Any:
             raise RecipeError("scheduler", name, "this base needs a sampler for zero terminal SNR, such as ddim")
         if "original_inference_steps" in known:  # distilled models pick their steps from those of their training
             settings = settings | {"original_inference_steps": max(50, steps)}
+    module = sys.modules[kind.__module__]
+    if hasattr(module, "randn_tensor"):  # which waits at each step until a GPU has done it
+        module.__dict__["randn_tensor"] = step_noise
     scheduler = kind.from_config(own.config, **settings)
     scheduler.set_timesteps(steps)  # on the host, where its arithmetic reads them
     return scheduler
+
+
+def step_noise(shape: torch.Size, generator: Any, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """What `randn_tensor` of diffusers gives; for noise that is drawn on the CPU the host does not wait."""
+    first = generator[0] if isinstance(generator, list) else generator
+    if first is None or first.device.type != "cpu":
+        return randn_tensor(shape, generator, device, dtype)
+    return sent(randn_tensor(shape, generator, first.device, dtype), device)

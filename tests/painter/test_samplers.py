@@ -5,10 +5,13 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 
 from punks.errors import RecipeError
-from punks.painter.samplers import SAMPLERS, make_scheduler
+from punks.painter.samplers import SAMPLERS, make_scheduler, step_noise
 from punks.recipe import SCHEDULERS
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture
@@ -39,6 +42,26 @@ def test_every_sampler_goes_from_noise_to_nothing_in_its_steps(own: Any, name: s
     most = 0.5 if name in ("lcm", "tcd", "euler_a") else 0.1
     # one step of PNDM is half of what it does in two
     assert float(latents.std()) < (1 if isinstance(scheduler, diffusers.PNDMScheduler) and steps == 1 else most)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3]])
+def test_steps_add_the_noise_of_diffusers(device: str, seeds: list[int]):
+    def generators() -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    shape, to = torch.Size([len(seeds), 4, 8, 8]), torch.device(device)
+    for kind in (torch.float32, torch.float16):
+        theirs = randn_tensor(shape, generators(), to, kind)
+        assert torch.equal(step_noise(shape, generators(), to, kind), theirs)
+
+
+def test_samplers_without_generators_draw_as_before():
+    noises: list[torch.Tensor] = []
+    for draw in (randn_tensor, step_noise):
+        torch.manual_seed(3)
+        noises.append(draw(torch.Size([1, 4, 8, 8]), generator=None, device=torch.device("cpu"), dtype=torch.float32))
+    assert torch.equal(*noises)
 
 
 def test_trailing_timesteps_begin_at_the_last_one(own: Any):

@@ -254,6 +254,22 @@ def test_graphs_paint_what_eager_paints(variant: str, pictures: int, monkeypatch
     assert paintings[0] == paintings[1]
 
 
+@needs_cuda
+@pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
+@pytest.mark.parametrize("scheduler", ["default", "lcm", "tcd", "euler_a", "dpmpp_2m_karras"])
+def test_the_host_waits_for_nothing_while_it_launches(variant: str, scheduler: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PUNKS_DEVICE", "cuda")
+    painter = WarmBases().painter(variants.variant(variant))
+    recipes = Recipe(prompt="lady", variant=variant, seed=1, num_inference_steps=4, scheduler=scheduler).outputs(2)
+    first = [image.tobytes() for image, _ in painter.paint(recipes)]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        launched = painter.paint(recipes)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [image.tobytes() for image, _ in launched] == first
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 def test_a_second_gpu_paints_what_the_first_one_does(monkeypatch: pytest.MonkeyPatch):
     paintings: list[list[bytes]] = []
