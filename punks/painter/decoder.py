@@ -65,7 +65,7 @@ def _copied(levels: Tensor, finite: Tensor) -> Landing:
     host = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in (levels, finite)]
     for to, given in zip(host, (levels, finite), strict=True):
         to.copy_(given, non_blocking=True)
-    return host[0], host[1], mark(levels.device)
+    return host[0], host[1], mark(levels.device, timed=True)
 
 
 def landed(levels: Tensor, finite: Tensor, event: "torch.cuda.Event | None") -> Image.Image:

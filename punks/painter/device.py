@@ -50,11 +50,12 @@ class Clock:
         self._device = device
         self.seconds: dict[str, float] = {}
         self._laps: list[tuple[str, torch.cuda.Event]] = []
+        self._passed = mark(device, timed=True) if device.type == "cuda" else None
         self.start()
 
     def start(self) -> None:
+        """What passed on the host since the last stage is none."""
         self._last = time.perf_counter()
-        self._passed = mark(self._device, timed=True) if self._device.type == "cuda" else None
 
     def lap(self, name: str) -> None:
         """What was launched since the last lap was this stage; `seconds` has it from the next `settle` or `add` on."""
@@ -72,10 +73,13 @@ class Clock:
             self._passed = lap
         self._laps.clear()
 
-    def add(self, name: str) -> None:
-        """What was not counted yet was this stage, and the host has waited for it."""
+    def add(self, name: str, until: torch.cuda.Event | None = None) -> None:
+        """What was not counted yet was this stage, and the host has waited for it; on a GPU all before `until`."""
+        if until is not None:
+            self._laps.append((name, until))
         self.settle()
-        self._count(name, time.perf_counter() - self._last)
+        if until is None:
+            self._count(name, time.perf_counter() - self._last)
 
     def _count(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -85,7 +85,7 @@ class Painter:
         clock.lap("encode")
         latents = self._denoise(recipes, embeddings, on_step, picture, on_preview)
         clock.lap("denoise")
-        return self._landed(launch(self._decode, latents), clock)
+        return _landed(launch(self._decode, latents), clock)
 
     def _denoise(
         self,
@@ -149,14 +149,6 @@ class Painter:
         sizes = sent(torch.tensor([[side, side, 0, 0, side, side]], dtype=self.dtype), self.device)
         return {"text_embeds": embeddings.pooled, "time_ids": sizes.repeat(rows, 1)}
 
-    def _landed(self, landings: list[Landing], clock: Clock) -> Iterator[Painted]:
-        for landing in landings:
-            image = landed(*landing)
-            clock.add("decode")
-            decode = clock.seconds.pop("decode")
-            yield image, {stage: taken / len(landings) for stage, taken in clock.seconds.items()} | {"decode": decode}
-            clock.start()
-
     def release(self) -> bool:
         """Gives the device's unused memory back, that of CUDA graphs too; whether there were any."""
         if self.device.type != "cuda":
@@ -190,3 +182,12 @@ class Painter:
         if recipe.lora_scale and not weights.lora_path(row, recipe.epoch).is_file():
             weights.require(row, recipe.epoch)
         self._lora.fuse(stack(recipe))
+
+
+def _landed(landings: list[Landing], clock: Clock) -> Iterator[Painted]:
+    for levels, finite, event in landings:
+        image = landed(levels, finite, event)
+        clock.add("decode", event)
+        decode = clock.seconds.pop("decode")
+        yield image, {stage: taken / len(landings) for stage, taken in clock.seconds.items()} | {"decode": decode}
+        clock.start()

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -268,6 +269,19 @@ def test_the_host_waits_for_nothing_while_it_launches(variant: str, scheduler: s
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert [image.tobytes() for image, _ in launched] == first
+
+
+@needs_cuda
+def test_batches_that_overlap_count_no_second_twice(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PUNKS_DEVICE", "cuda")
+    painter = WarmBases().painter(variants.variant("tiny"))
+    recipes = Recipe(prompt="lady", variant="tiny", seed=1, num_inference_steps=4).outputs(4)
+    list(painter.paint(recipes))
+    start = time.perf_counter()
+    stages = [seconds for launched in [painter.paint(recipes) for _ in range(3)] for _, seconds in launched]
+    passed = time.perf_counter() - start
+    assert all(taken >= 0 for seconds in stages for taken in seconds.values())
+    assert 0 < sum(taken for seconds in stages for taken in seconds.values()) <= passed
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
