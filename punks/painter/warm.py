@@ -7,6 +7,7 @@ import functools
 import gc
 import itertools
 import logging
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class WarmBases:
-    """Painters of one device, the most recently used ones, as many as fit in `budget`. Raises DeviceError."""
+    """Painters of one device, the most recently used ones, as many as fit in `budget`. Raises DeviceError.
+
+    Several threads may paint: batches are launched one after the other, and one thread waits for its paintings while
+    another launches.
+    """
 
     def __init__(self) -> None:
         self.device = choose_device()
@@ -36,6 +41,7 @@ class WarmBases:
             # is a whole number of vectors: a power of two divides evenly, and a punk is the same on any machine
             torch.set_num_threads(1 << (torch.get_num_threads().bit_length() - 1))
         self._painters: OrderedDict[str, Painter] = OrderedDict()
+        self._launching = threading.Lock()
 
     def painter(self, variant: Variant) -> Painter:
         """The painter of a variant's base, loaded on first use. Raises WeightsError, DeviceError."""
@@ -63,8 +69,9 @@ class WarmBases:
         `on_preview(cells)` sees the first painting appear, `picture` is the RGB one that the recipes start from. Out
         of memory, other bases and CUDA graphs are dropped first, then batches are halved. Raises PunkError.
         """
-        painter = self.painter(variants.variant(recipes[0].variant))
-        left = deque(_batches(recipes, painter))
+        with self._launching:
+            painter = self.painter(variants.variant(recipes[0].variant))
+            left = deque(_batches(recipes, painter))
         last: Iterator[Painted] = iter(())  # painting of a batch: a GPU decodes it while the next batch is launched
         done, may_drop = 0, True
         while left:
@@ -72,7 +79,8 @@ class WarmBases:
             report = on_step and functools.partial(_count, on_step, done, done + 1 + len(left))
             painted, failure = last, None
             try:
-                painted = painter.paint(batch, report, picture, None if done else on_preview)
+                with self._launching:
+                    painted = painter.paint(batch, report, picture, None if done else on_preview)
             except torch.OutOfMemoryError as error:
                 failure = self._out_of_memory("one picture", error)
             except PunkError:
@@ -84,7 +92,8 @@ class WarmBases:
                 last, done, may_drop = painted, done + 1, True
                 continue
             # only here, since the traceback of the error holds the tensors of the attempt
-            others, graphs = self._drop_others(painter), painter.release()
+            with self._launching:
+                others, graphs = self._drop_others(painter), painter.release()
             if may_drop and (others or graphs):
                 log.warning("%s was out of memory; trying again without other bases and CUDA graphs", self.device)
                 left.appendleft(batch)

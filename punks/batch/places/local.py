@@ -37,12 +37,14 @@ class Local:
 
     def paint(self, jobs: Iterator[Job]) -> Iterator[Outcome]:
         # a GPU paints eight at once; on a CPU a row of its own is as fast, and shared out more evenly
-        size = 8 if self._devices[0].startswith("cuda") else 1
+        gpu = self._devices[0].startswith("cuda")
+        size = 8 if gpu else 1
+        # one group to paint for each, then one at hand; a GPU paints one while another is finished
+        room = [count * size for count in range(3 if gpu else 2)]
         chunks, again = grouped(jobs, size), deque[list[Job]]()
         crew, deaths, died = self._crew, 0, Counter[int]()
         while True:
-            # one group to paint for each, then one at hand
-            for most, (place, device) in itertools.product((0, size), enumerate(self._devices)):
+            for most, (place, device) in itertools.product(room, enumerate(self._devices)):
                 if place in crew and len(crew[place].left) > most:
                     continue
                 if not (chunk := again.popleft() if again else next(chunks, None)):
@@ -146,8 +148,8 @@ def _work(connection: Connection, device: str, paintings: bool) -> None:
     worker = Worker(emit, paintings=paintings)
     while True:
         worker.paint(given.get())
-        if given.empty():
-            worker.finish()
+        while given.empty() and worker.settle():
+            pass
 
 
 def _listen(connection: Connection, given: "queue.SimpleQueue[Any]") -> None:

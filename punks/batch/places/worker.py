@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from punks.batch.jobs import Job
-from punks.errors import PunkError
+from punks.errors import DeviceError, PunkError
 from punks.files.own_variants import load_variants
 from punks.generate import Painting, Pipeline, Punk
 from punks.recipe import SHARED, Recipe
@@ -46,19 +47,45 @@ class Place(Protocol):
 
 
 class Worker:
-    """Paints on the calling thread and finishes on others, so that the device never waits for either."""
+    """Paints and finishes on threads of its own, so that the device waits for neither.
+
+    With a GPU two of them paint by turns: one launches a batch while the other has the batch before decoded, restored
+    and finished.
+    """
 
     def __init__(self, emit: Callable[[Outcome], None], *, paintings: bool) -> None:
         load_variants()
         self._pipeline, self._emit, self._paintings = Pipeline(), emit, paintings
-        self._pool = ThreadPoolExecutor(2)
+        self._painters, self._pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
+        self._batches: deque[Future[None]] = deque()
         self._waiting: deque[Future[None]] = deque()
+        self._lock = threading.Lock()
+        self._variant = ""
 
     def paint(self, jobs: Sequence[Job]) -> None:
         """Paints jobs that can be painted in one batch; each is emitted from another thread when it is done.
 
-        One that cannot be painted fails alone.
+        One that cannot be painted fails alone. With a GPU this returns when the batch before is done.
         """
+        variant, many = recipe_of(jobs[0]).variant, len(jobs) > 1 and self._on_gpu()
+        # a job alone may be what ended a process, and another base needs the memory of this one
+        beside = many and variant == self._variant
+        self._variant = variant
+        while len(self._batches) > beside:
+            self._batches.popleft().result()
+        if many:
+            self._batches.append(self._painters.submit(self._paint, jobs))
+        else:
+            self._paint(jobs)
+
+    def _on_gpu(self) -> bool:
+        try:
+            # both are made here, before two threads ask for them
+            return self._pipeline.restorers is not None or self._pipeline.bases.device.type == "cuda"
+        except DeviceError:  # which painting says of each job
+            return False
+
+    def _paint(self, jobs: Sequence[Job]) -> None:
         left = list(jobs)
         recipes = [recipe_of(job) for job in jobs]
         try:
@@ -69,17 +96,26 @@ class Worker:
                 self._later(self._emit, Outcome(job=left[0], error=str(error)))
                 return
             for job in left:
-                self.paint([job])
+                self._paint([job])
+
+    def settle(self) -> bool:
+        """Waits for what was begun first, if there is anything; whether there was. Raises what went wrong with it."""
+        begun = self._batches or self._waiting
+        if begun:
+            begun.popleft().result()
+            return True
+        return False
 
     def finish(self) -> None:
         """Waits until all is emitted."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        while self.settle():
+            pass
 
     def _later(self, do: Callable[..., None], *what: object) -> None:
-        self._waiting.append(self._pool.submit(do, *what))
-        while len(self._waiting) > AHEAD or (self._waiting and self._waiting[0].done()):
-            self._waiting.popleft().result()
+        with self._lock:
+            self._waiting.append(self._pool.submit(do, *what))
+            while len(self._waiting) > AHEAD or (self._waiting and self._waiting[0].done()):
+                self._waiting.popleft().result()
 
     def _finish(self, job: Job, painting: Painting) -> None:
         try:

@@ -162,7 +162,8 @@ class Graphs:
             log.warning("no memory is left to capture another shape; it is painted without a graph")
             return None
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream):
+        # other threads may wait for paintings meanwhile
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
             output = function(*args, **kwargs)
         return _Graph(graph, [leaf for leaf in static if isinstance(leaf, Tensor)], output)
 
