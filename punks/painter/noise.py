@@ -36,5 +36,5 @@ def picture_latents(vae: Any, picture: Image.Image, side: int, generators: list[
     filtered = Image.Resampling.NEAREST if max(picture.size) < side else Image.Resampling.LANCZOS
     levels = np.asarray(ImageOps.fit(picture, (side, side), filtered), np.float32)
     values = 2 * torch.from_numpy(levels / 255)[None].permute(0, 3, 1, 2) - 1
-    found = [vae.encode(values.to(vae.device, vae.dtype)).latent_dist.sample(one) for one in generators]
-    return vae.config.scaling_factor * torch.cat(found)
+    seen = vae.encode(values.to(vae.device, vae.dtype)).latent_dist
+    return vae.config.scaling_factor * torch.cat([seen.sample(one) for one in generators])

@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoPipelineForImage2Image, DiffusionPipeline
 from PIL import Image
 
-from punks import Recipe
+from punks import Recipe, variants
 from punks.files.init_image import picture_hash
-from punks.painter.noise import starting_noise
+from punks.painter.noise import picture_latents, starting_noise
 from punks.painter.warm import WarmBases
 
 
@@ -33,6 +33,20 @@ def test_a_seed_that_varies_goes_to_the_other_seed_and_stays_noise():
     middle = (start + end) * (start.norm() / (start + end).norm())
     assert torch.allclose(noise(vary=0.5), middle, atol=0.02)
     assert float(noise(vary=0.5).std()) == pytest.approx(1, abs=0.02)
+
+
+def test_a_picture_is_encoded_once_for_all_that_start_from_it():
+    vae = WarmBases().painter(variants.variant("tiny")).model.vae
+    picture, calls = Image.linear_gradient("L").convert("RGB"), list[int]()
+
+    def latents(*seeds: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return picture_latents(vae, picture, 192, [torch.Generator().manual_seed(seed) for seed in seeds])
+
+    alone = torch.cat([latents(1), latents(2)])
+    vae.encoder.register_forward_hook(lambda *_: calls.append(1))
+    assert torch.equal(latents(1, 2), alone)
+    assert len(calls) == 1
 
 
 @pytest.mark.filterwarnings("ignore:The configuration file of this scheduler:FutureWarning")  # of the stock pipeline
