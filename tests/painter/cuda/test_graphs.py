@@ -256,6 +256,7 @@ def test_graphs_paint_what_eager_paints(variant: str, pictures: int, monkeypatch
 
 
 @needs_cuda
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("variant", ["tiny", "tiny-xl"])
 @pytest.mark.parametrize("scheduler", ["default", "lcm", "tcd", "euler_a", "dpmpp_2m_karras"])
 def test_the_host_waits_for_nothing_while_it_launches(variant: str, scheduler: str, monkeypatch: pytest.MonkeyPatch):
