@@ -6,44 +6,36 @@ import numpy as np
 
 from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import even, lab
-from punks.snap.evidence import Evidence
-from punks.snap.groups import candidates, start
+from punks.snap.groups import candidates, mergers, start
 from punks.snap.model import SEEN, weigh, weights
 
 FAR = 8.0  # CIEDE2000 past which nothing is a plain background's color
-SAME = 0.8  # colors nearer than this are never told apart
+SAME = 0.7  # colors nearer than this are never told apart
 SIZE, MARGIN = 0.5, 2.0  # how much a color's size speaks for it, and what a cell must gain to change
 OTHER = 24.0  # levels from a color at which a cell is not of it
 BESIDE, ASLANT = 0.45, 0.3  # what a neighbor of a color speaks for it
 BLACK = 8  # a color whose brightest channel is no more is pure black
 
 
-def group(
-    means: Floats, owner: Ints, ground: Bools | None, spread: Floats, evidence: Evidence, embedding: Floats
-) -> Ints:
-    """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background (N,) is one from the start."""
+def group(means: Floats, owner: Ints, ground: Bools | None, spread: Floats, embedding: Floats, context: Floats) -> Ints:
+    """Tight groups (N,) of cells (N, 3) merged as the model says; a plain background (N,) is one from the start.
+
+    spread (g, g); embedding (N, E) and context (C,) as `model.look` gives them.
+    """
     groups = start(means, owner, ground, spread, embedding)
     while len(groups.count) > 1:
         one, two, told = candidates(groups)
         if not len(one):
             break
         seen = (groups.sums[:, -SEEN:] / groups.count[:, None]).astype(np.float32)
-        logit = weigh(told, seen[one], seen[two], evidence.picture, weights())
+        logit = weigh(told, seen[one], seen[two], context, weights())
         if ground is not None:  # clouds in it are found by their edges; what has edges is a detail
             home = groups.owner[ground.argmax()]
             logit[((one == home) | (two == home)) & (told[:, 1] > FAR / 5)] = -1
-        # All groups whose best partner is larger merge at once, unless that merges itself: nearly the same tree as one
-        # by one, in a few rounds.
-        best = np.zeros(len(groups.count), np.float32)
-        np.maximum.at(best, one, logit)
-        np.maximum.at(best, two, logit)
-        first, second = two[at := np.flatnonzero((logit > 0) & (logit == best[one]))], one[at]
-        leaves = np.zeros(len(groups.count), bool)
-        leaves[second] = True
-        stays = ~leaves[first]
-        if not stays.any():
+        first, second = mergers(logit, one, two, len(groups.count))
+        if not len(first):
             break
-        groups = groups.merged(first[stays], second[stays])
+        groups = groups.merged(first, second)
     return reassigned(means, groups.owner, ground, len(spread))
 
 

@@ -8,7 +8,7 @@ from punks.snap.art import Bools, Floats, Ints
 from punks.snap.color import ciede2000, lab
 from punks.snap.evidence import overlap
 
-PAIR = 38  # numbers of two groups
+PAIR = 40  # numbers of two groups
 NEAREST = 6  # other groups that each may merge with
 REACH = 18.0  # CIELAB distance past which nothing merges
 _AROUND = [(y, x) for y in range(3) for x in range(-2, 3) if (y, x) > (0, 0)]  # half of 5x5 cells about one
@@ -137,6 +137,11 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     usual = max(_middle((trace * count / np.maximum(count - 1, 1))[several], count[several]), 0.05)
     found[36] = np.log(usual) / 2  # not moved by a few groups that are wrong
     found[37] = found[34] + found[33] - found[36]
+    # noise that runs smoothly over a picture parts the cells of one color, but not those side by side
+    beside, step = np.diagonal(groups.touch[:2], axis1=1, axis2=2)
+    near = (step[several].sum() + 0.1) / (beside[several].sum() + 1)
+    within = np.log((step[one] + step[two] + 8 * near) / (beside[one] + beside[two] + 8))
+    found[38], found[39] = within - found[36], np.log(near) - found[36]
     known = ((found[13:15] * count[[one, two]] + noise) / (count[[one, two]] + 3)).sum(0)
     found[35] = np.log(away + 0.05) - np.log(known) / 2
     found[15] = np.log(away / np.sqrt(found[13] + found[14] + 0.25) + 0.1)
@@ -154,6 +159,22 @@ def candidates(groups: Groups) -> tuple[Ints, Ints, Floats]:
     found[31] = np.log(np.minimum(around, 50) + 1)
     found[32] = np.log(len(count))
     return one, two, found.T
+
+
+def mergers(logit: Floats, one: Ints, two: Ints, size: int) -> tuple[Ints, Ints]:
+    """Which of `size` groups grow, and what merges into each, by the logits of pairs (P,), the smaller group first.
+
+    All groups whose best partner is larger merge at once, unless that merges itself: nearly the same tree as one by
+    one, in a few rounds.
+    """
+    best = np.zeros(size, np.float32)
+    np.maximum.at(best, one, logit)
+    np.maximum.at(best, two, logit)
+    first, second = two[at := np.flatnonzero((logit > 0) & (logit == best[one]))], one[at]
+    leaves = np.zeros(size, bool)
+    leaves[second] = True
+    stays = ~leaves[first]
+    return first[stays], second[stays]
 
 
 def _middle(values: Floats, weights: Floats) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from punks.snap.art import Floats
 
 SEEN = 16  # numbers of a cell that go on to the pairs
+NEAR = 2.4  # fifths of CIEDE2000: pairs that are no further apart tell what is usual in a picture
 DILATIONS = (1, 2, 4, 8)
 Weights = dict[str, Floats]
 
@@ -29,8 +30,11 @@ def read(path: Traversable) -> Weights:
         return {name: stored[name].astype(np.float32) for name in stored.files}
 
 
-def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats]:
-    """Maps (N, CELL) and picture (PICTURE,) -> embedding (N, SEEN), logits (N, 3): background, plain, ground."""
+def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats, Floats]:
+    """Maps (N, CELL), picture (PICTURE,) -> embedding (N, SEEN), logits (N, 3), context (C,).
+
+    The logits are of background, plain and ground; the context is the picture's numbers and the mean of all cells'.
+    """
     side = round(len(cells) ** 0.5)
     x = np.maximum(cells @ w["cell"] + (picture @ w["cell_picture"] + w["cell_bias"]), 0)
     for dilation in DILATIONS:
@@ -44,12 +48,14 @@ def look(cells: Floats, picture: Floats, w: Weights) -> tuple[Floats, Floats]:
         ]
         x = x + np.maximum(np.concatenate(parts, -1).reshape(len(x), -1) @ kernel + bias, 0)
     out = x @ w["out"] + w["out_bias"]
-    return out[:, :SEEN], out[:, SEEN:]
+    return out[:, :SEEN], out[:, SEEN:], np.concatenate([picture, x.mean(0)])
 
 
-def weigh(pairs: Floats, one: Floats, two: Floats, picture: Floats, w: Weights) -> Floats:
-    """Pairs (P, PAIR), mean embeddings of both groups (P, SEEN) -> logit (P,) that they share a color."""
+def weigh(pairs: Floats, one: Floats, two: Floats, context: Floats, w: Weights) -> Floats:
+    """Pairs (P, PAIR), mean embeddings of both groups (P, SEEN), context (C,) -> logit (P,) that they share a color."""
     known = np.concatenate([pairs, np.abs(one - two), one + two], 1)
-    x = np.maximum(known @ w["pair"] + (picture @ w["pair_picture"] + w["pair_bias"]), 0)
-    x = np.maximum(x @ w["deep"] + w["deep_bias"], 0)
+    x = np.maximum(known @ w["pair"] + (context @ w["pair_context"] + w["pair_bias"]), 0)
+    near = pairs[:, 1] < NEAR
+    usual = x[near].mean(0) if near.any() else np.zeros_like(x[0])
+    x = np.maximum(x @ w["deep"] + (usual @ w["deep_usual"] + w["deep_bias"]), 0)
     return x @ w["last"] + w["last_bias"]

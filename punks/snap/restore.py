@@ -87,10 +87,10 @@ def _learned(
         evidence = gather(means, np.zeros(len(means), np.float32), spread, blocks, owner)
     else:
         means, owner, evidence = _groups(cells, spread, blocks)
-    embedding, logits = look(evidence.cells, evidence.picture, weights())
+    embedding, logits, context = look(evidence.cells, evidence.picture, weights())
     mask, plain = find_background(logits, means, blocks)
     if not exact:
-        owner = group(means, owner, mask.ravel() if plain else None, spread, evidence, embedding)
+        owner = group(means, owner, mask.ravel() if plain else None, spread, embedding, context)
     if plain:  # now that its color is known, the background is all of that color that hangs together
         main = _main(mask, owner)
         if not exact:

@@ -32,10 +32,10 @@ def split(cells: Cells, ground: Mask, rng: np.random.Generator, most: int) -> Ce
         same = (cells == cells[y, x]).all(-1) & (ground if ground[y, x] else ~ground)
         kind = rng.random()
         if kind < 0.35:
-            part = same & (np.hypot(rows - y, columns - x) < rng.uniform(0.5, 4))
-        elif kind < 0.6:
+            part = same & (np.hypot(rows - y, columns - x) < rng.uniform(1, 4))
+        elif kind < 0.65:
             part = same & (rng.random((GRID, GRID)) < rng.uniform(0.1, 0.6))
-        elif kind < 0.8:
+        elif kind < 0.93:
             part = same & ((rows > y) if rng.random() < 0.5 else (columns > x))
         else:
             part = (rows == y) & (columns == x)

@@ -7,9 +7,10 @@ from torch.nn import functional as fn
 
 from punks.snap.evidence import CELL, PICTURE
 from punks.snap.groups import PAIR
-from punks.snap.model import DILATIONS, SEEN, Weights
+from punks.snap.model import DILATIONS, NEAR, SEEN, Weights
 
-WIDTH, HIDDEN, DEEP = 32, 128, 64
+WIDTH, HIDDEN, DEEP = 32, 192, 64
+CONTEXT = PICTURE + WIDTH
 
 
 class Model(nn.Module):
@@ -22,8 +23,9 @@ class Model(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
         self.out = nn.Linear(WIDTH, SEEN + 3)
         self.pair = nn.Linear(PAIR + 2 * SEEN, HIDDEN)
-        self.pair_picture = nn.Linear(PICTURE, HIDDEN, bias=False)
+        self.pair_context = nn.Linear(CONTEXT, HIDDEN, bias=False)
         self.deep = nn.Linear(HIDDEN, DEEP)
+        self.deep_usual = nn.Linear(HIDDEN, DEEP, bias=False)
         self.last = nn.Linear(DEEP, 1)
         for name, size in (("cells", CELL), ("picture", PICTURE), ("pairs", PAIR)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -37,29 +39,33 @@ class Model(nn.Module):
     def _normal(self, name: str, rows: Tensor) -> Tensor:
         return (rows - getattr(self, f"{name}_mean")) * getattr(self, f"{name}_scale")
 
-    def look(self, cells: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, CELL), (B, PICTURE) -> (B, N, SEEN), (B, N, 3)."""
+    def look(self, cells: Tensor, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N, CELL), (B, PICTURE) -> (B, N, SEEN), (B, N, 3), (B, CONTEXT)."""
         side = round(cells.shape[1] ** 0.5)
-        x = self.cell(self._normal("cells", cells)) + self.cell_picture(self._normal("picture", picture))[:, None]
+        picture = self._normal("picture", picture)
+        x = self.cell(self._normal("cells", cells)) + self.cell_picture(picture)[:, None]
         x = x.relu().transpose(1, 2).unflatten(2, (side, side))
         for conv in self.convs:
             x = x + conv(x).relu()
         out = self.out(x.flatten(2).transpose(1, 2))
-        return out[..., :SEEN], out[..., SEEN:]
+        return out[..., :SEEN], out[..., SEEN:], torch.cat([picture, x.mean((2, 3))], 1)
 
-    def weigh(self, pairs: Tensor, one: Tensor, two: Tensor, picture: Tensor) -> Tensor:
-        """(P, PAIR), (P, SEEN) twice, (P, PICTURE) -> (P,)."""
+    def weigh(self, pairs: Tensor, one: Tensor, two: Tensor, context: Tensor, state: Tensor) -> Tensor:
+        """(P, PAIR), (P, SEEN) twice, the states' contexts (S, CONTEXT), the pairs' states (P,) -> (P,)."""
         known = torch.cat([self._normal("pairs", pairs), (one - two).abs(), one + two], 1)
-        x = (self.pair(known) + self.pair_picture(self._normal("picture", picture))).relu()
-        return self.last(fn.relu(self.deep(x)))[:, 0]
+        x = (self.pair(known) + self.pair_context(context)[state]).relu()
+        near = torch.cat([x, torch.ones_like(x[:, :1])], 1) * (pairs[:, 1:2] < NEAR)
+        usual = torch.zeros(len(context), HIDDEN + 1, device=x.device).index_add_(0, state, near)
+        usual = usual[:, :HIDDEN] / usual[:, HIDDEN:].clamp_min(1)
+        return self.last(fn.relu(self.deep(x) + self.deep_usual(usual)[state]))[:, 0]
 
     @torch.no_grad()
     def load(self, w: Weights) -> None:
         """Go on from what `export` gave, with the normalization that was fitted since."""
-        t = {name: torch.from_numpy(value) for name, value in w.items()}
+        t = {name: torch.from_numpy(value).to(self.cell.weight.device) for name, value in w.items()}
 
         def unfold(name: str, layer: nn.Linear, weight: Tensor, size: int) -> Tensor:
-            mean, scale = getattr(self, f"{name}_mean").cpu(), getattr(self, f"{name}_scale").cpu()
+            mean, scale = getattr(self, f"{name}_mean"), getattr(self, f"{name}_scale")
             shift = mean @ weight[:size]
             layer.weight.copy_(torch.cat([weight[:size] / scale[:, None], weight[size:]]).T)
             return shift
@@ -69,7 +75,7 @@ class Model(nn.Module):
         )
         self.cell.bias.copy_(t["cell_bias"] + shift)
         shift = unfold("pairs", self.pair, t["pair"], PAIR) + unfold(
-            "picture", self.pair_picture, t["pair_picture"], PICTURE
+            "picture", self.pair_context, t["pair_context"], PICTURE
         )
         self.pair.bias.copy_(t["pair_bias"] + shift)
         for dilation, conv in zip(DILATIONS, self.convs, strict=True):
@@ -79,6 +85,7 @@ class Model(nn.Module):
         self.out.bias.copy_(t["out_bias"])
         self.deep.weight.copy_(t["deep"].T)
         self.deep.bias.copy_(t["deep_bias"])
+        self.deep_usual.weight.copy_(t["deep_usual"].T)
         self.last.weight.copy_(t["last"][None])
         self.last.bias.copy_(t["last_bias"])
 
@@ -101,8 +108,9 @@ class Model(nn.Module):
             w[f"conv{dilation}_bias"] = conv.bias
         w["out"], w["out_bias"] = self.out.weight.T, self.out.bias
         w["pair"], shift = fold("pairs", self.pair, PAIR)
-        w["pair_picture"], more = fold("picture", self.pair_picture, PICTURE)
+        w["pair_context"], more = fold("picture", self.pair_context, PICTURE)
         w["pair_bias"] = self.pair.bias + shift + more
         w["deep"], w["deep_bias"] = self.deep.weight.T, self.deep.bias
+        w["deep_usual"] = self.deep_usual.weight.T
         w["last"], w["last_bias"] = self.last.weight[0], self.last.bias[0]
         return {name: value.float().cpu().numpy().astype(np.float16).astype(np.float32) for name, value in w.items()}

@@ -1,5 +1,6 @@
 """What the model learns from: damaged pictures as the restorer sees them, and the groups that merging gets into."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from punks.snap.color import ciede2000, lab
 from punks.snap.evidence import Evidence, gather
 from punks.snap.grid import find_grid
 from punks.snap.grouping import alike, drift_field
-from punks.snap.groups import Groups, candidates, start
+from punks.snap.groups import Groups, candidates, mergers, start
 from punks.snap.level import level
 from punks.snap.model import SEEN, Weights, look, weigh
 from training.canvas import GRID
@@ -50,6 +51,38 @@ class State:
     told: NDArray[np.float16]
     same: NDArray[np.bool_]
     weight: NDArray[np.float16]
+
+
+Page = dict[str, NDArray[np.generic]]  # of B pictures with S states with P pairs of G groups, numbered through
+
+
+def page(seed: int, numbers: Iterable[int], weights: Weights | None) -> Page:
+    """Pictures of a seed and the states that the weights get into, each after a bias of its own."""
+    seen: list[Seen] = []
+    states: list[State] = []
+    picture_of_state: list[int] = []
+    for number in numbers:
+        one, rng = see(seed, number), np.random.default_rng([31, seed, number])
+        found = unroll(one, rng, weights, float(rng.choice([0.0, 0.7, -0.7])))
+        states += found
+        picture_of_state += [len(seen)] * len(found)
+        seen.append(one)
+    first = np.cumsum([0, *(state.owner.max() + 1 for state in states)])[:-1]
+    owner = np.stack([state.owner for state in states]) + first[:, None]
+    return {
+        "maps": np.stack([one.maps for one in seen]),
+        "picture": np.stack([one.picture for one in seen]),
+        "labels": np.stack([one.labels for one in seen]),
+        "picture_of_state": np.array(picture_of_state),
+        "owner": owner,
+        "size": np.bincount(owner.ravel()),
+        "one": np.concatenate([state.one + at for state, at in zip(states, first, strict=True)]),
+        "two": np.concatenate([state.two + at for state, at in zip(states, first, strict=True)]),
+        "state_of_pair": np.repeat(np.arange(len(states)), [len(state.one) for state in states]),
+        "told": np.concatenate([state.told for state in states]),
+        "same": np.concatenate([state.same for state in states]),
+        "weight": np.concatenate([state.weight for state in states]),
+    }
 
 
 def view(pixels: NDArray[np.uint8]) -> tuple[Floats, Ints, Floats, Evidence]:
@@ -104,10 +137,10 @@ def unroll(
     seen: Seen, rng: np.random.Generator, weights: Weights | None, bias: float = 0.0, most: int = 10
 ) -> list[State]:
     """States on the way of a policy: the model's own, or without one the truth with errors."""
-    embedding = np.zeros((len(seen.means), SEEN), np.float32)
+    embedding, context = np.zeros((len(seen.means), SEEN), np.float32), seen.picture
     ground = None
     if weights:
-        embedding, logits = look(seen.maps.astype(np.float32), seen.picture, weights)
+        embedding, logits, context = look(seen.maps.astype(np.float32), seen.picture, weights)
         mask = logits[:, 0] > 0
         if mask.any() and logits[mask, 1].mean() > 0 and rng.random() < 0.8:
             ground = mask & (off_ground(mask, seen.means) < CLOUD)
@@ -124,9 +157,9 @@ def unroll(
         kept = (told[:, 1] < 2.4) | (rng.random(len(one)) < 0.3)  # most far pairs teach nothing
         states.append(
             State(
-                groups.owner.astype(np.int16),
-                one[kept].astype(np.int16),
-                two[kept].astype(np.int16),
+                groups.owner,
+                one[kept],
+                two[kept],
                 told[kept].astype(np.float16),
                 same[kept],
                 weight[kept].astype(np.float16),
@@ -134,21 +167,13 @@ def unroll(
         )
         if weights:
             mean = (groups.sums[:, 10:] / groups.count[:, None]).astype(np.float32)
-            logit = weigh(told, mean[one], mean[two], seen.picture, weights) - bias
+            logit = weigh(told, mean[one], mean[two], context, weights) - bias
         else:
             flip = rng.random(len(one)) < wrong
-            logit = np.where(same ^ flip & (told[:, 1] < 0.8), 3.0, -3.0) - told[:, 1] + rng.normal(0, 0.3, len(one))
-        first, second = mutual(logit, one, two, len(groups.count))
+            told_so = np.where(same ^ flip & (told[:, 1] < 0.8), 3.0, -3.0)
+            logit = (told_so - told[:, 1] + rng.normal(0, 0.3, len(one))).astype(np.float32)
+        first, second = mergers(logit, one, two, len(groups.count))
         if not len(first):
             break
         groups = groups.merged(first, second)
     return [states[i] for i in np.sort(rng.permutation(len(states))[:6])]
-
-
-def mutual(logit: Floats, one: Ints, two: Ints, size: int) -> tuple[Ints, Ints]:
-    """Pairs of positive logit that are the best one for both of their groups."""
-    best = np.zeros(size)
-    np.maximum.at(best, one, logit)
-    np.maximum.at(best, two, logit)
-    chosen = (logit > 0) & (logit == best[one]) & (logit == best[two])
-    return two[chosen], one[chosen]

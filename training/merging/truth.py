@@ -40,7 +40,7 @@ def make(rng: np.random.Generator, *, drawn: bool = False, faint: bool = False) 
     else:
         cells, ground = _invented(rng)
     rich = rng.random()
-    if rich < 0.6:
+    if rich < 0.55:
         cells = split(cells, ground, rng, 12 if rich > 0.25 else 45)
     elif rich < 0.75:
         cells = fewer(cells, int(rng.integers(5, 16)))
