@@ -105,11 +105,11 @@ def _kernel(side: int, spread: float) -> Floats:
     return np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2).astype(np.float32)
 
 
-def alike(means: Floats) -> Ints:
-    """Cells closer than SAME to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
+def alike(means: Floats, same: float = SAME) -> Ints:
+    """Cells closer than `same` to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
     points = even(lab(means))
     half, ones = -0.5 * (points**2).sum(1)[:, None], np.ones((len(points), 1), np.float32)
-    near = np.hstack([points, half, ones]) @ np.hstack([points, ones, half]).T >= -0.5 * SAME * SAME
+    near = np.hstack([points, half, ones]) @ np.hstack([points, ones, half]).T >= -0.5 * same * same
     np.fill_diagonal(near, val=True)
     bits = np.packbits(near, axis=1, bitorder="little")
     order = np.argsort(-np.bitwise_count(bits).sum(1, dtype=np.intp), kind="stable")

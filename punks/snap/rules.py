@@ -38,7 +38,7 @@ def grouped(means: Floats, blocks: Floats, clear: Bools, *, exact: bool) -> tupl
     if exact:
         owner = np.unique(np.rint(means), axis=0, return_inverse=True)[1].ravel()
     else:
-        tight = alike(means)
+        tight = alike(means, SAME)
         means = means - drift_field(means, tight, side)
         slack = noise_slack(means, tight)
         owner = group(means, slack)
@@ -76,7 +76,7 @@ def _mostly(inside: Bools, owner: Ints) -> Bools:
 
 def group(means: Floats, slack: float) -> Ints:
     """Cells (N, 3) float RGB -> group number of each (N,), merged as far as `slack` allows."""
-    owner = alike(means)
+    owner = alike(means, SAME)
     total = _sums(means, owner)
     count = np.bincount(owner).astype(np.float32)
     while len(count) > 1:

@@ -34,7 +34,7 @@ def test_paintings_as_they_come_are_restored() -> None:
         cells = restore(pixels_damage.damage("real", art, number)).painted.cells
         near = bool((ciede2000(lab(cells), lab(art)) <= 3).all())
         exact += near and len(np.unique(cells.reshape(-1, 3), axis=0)) <= len(np.unique(art.reshape(-1, 3), axis=0))
-    assert exact >= 19  # the rules of 0.1 get 22 of these
+    assert exact >= 20  # 21 by this model, 22 by the rules of 0.1
 
 
 def test_soft_portraits_have_no_grid() -> None:
