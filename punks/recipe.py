@@ -89,7 +89,7 @@ class Recipe:
     vary_seed: int | None = setting("Seed to blend towards; by default seed + 1.", None, ge=0, le=MAX_SEED)
     num_inference_steps: int = setting("Number of denoising steps.", None, ge=1, le=100)
     guidance_scale: float = setting("How closely to follow the prompt; 1 turns guidance off.", None, ge=1, le=20)
-    scheduler: str = setting("Sampler; default is the base model's own.", "default", choices=SCHEDULERS)
+    scheduler: str = setting("Sampler; default is the variant's own.", "default", choices=SCHEDULERS)
     template: bool = setting("Add the trigger words of the LoRA to the prompt.", True)
     steer: float = setting("How strongly to pull the background towards steer_color while painting.", 0.0, ge=0, le=1)
     steer_color: str | None = setting(
@@ -104,6 +104,8 @@ class Recipe:
         whole = named and all(getattr(self, name) is not None for name in OF_VARIANT)
         row = variants.VARIANTS.get(str(self.variant)) if whole else variants.variant(self.variant)
         defaults: dict[str, Any] = {name: getattr(row, name) for name in OF_VARIANT} if row else {}
+        if row and self.scheduler == "default":
+            object.__setattr__(self, "scheduler", row.scheduler)
         if self.traits is not None:
             object.__setattr__(self, "traits", Traits.of(self.traits))
             defaults["prompt"] = self.traits.caption()

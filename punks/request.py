@@ -145,6 +145,8 @@ def upgraded(values: Values) -> dict[str, Any]:
         given["image_sha256"] = given.pop("image")
     if isinstance(given.get("traits"), dict):
         given["traits"] = {**dict.fromkeys(TRAITS), **given["traits"]}  # earlier versions had fewer
+    if (given.get("variant"), given.get("scheduler")) == ("demo", "default"):
+        given["scheduler"] = "ddim"  # its base's own, by which it was painted before it had one of its own
     if "dither" in given or not {"negative_prompt", "output_size"} <= given.keys():  # 0.1 wrote every field of its own
         return given
     given["restoration"] = "rules"

@@ -90,7 +90,7 @@ def lower(unet: UNet2DConditionModel, dtype: torch.dtype) -> nn.Module:
 
 def write(path: Path, modules: dict[str, kohya.LowRank], steps: int) -> None:
     """A file in kohya's format that says how it is to be used."""
-    use = {"sampler": "default", "steps": steps, "guidance": 1.0}
+    use = {"sampler": "ddim", "steps": steps, "guidance": 1.0}
     rank = max(len(low.down) for low in modules.values())
     header = {
         "ss_base_model_version": "sd_v1",

@@ -9,7 +9,9 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from punks.errors import RecipeError
 from punks.painter.samplers import SAMPLERS, make_scheduler, step_noise
-from punks.recipe import SCHEDULERS
+from punks.recipe import SCHEDULERS, Recipe
+from punks.request import recorded
+from tests.support import ROOT
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -75,3 +77,13 @@ def test_a_sampler_that_cannot_sample_the_base_is_refused(own: Any):
         make_scheduler(own, "pndm", 4)
     for name in ("ddim", "ddim_trailing", "tcd", "lcm", "euler"):
         make_scheduler(own, name, 4)
+
+
+def test_demo_punks_of_before_are_painted_by_their_sampler():
+    own = diffusers.DDIMScheduler.from_pretrained(ROOT / "weights/demo/scheduler")
+    painted = {"prompt": "lady", "variant": "demo", "scheduler": "default", "num_inference_steps": 8, "seed": 1}
+    recipe, _ = recorded(painted)
+    before, now = make_scheduler(own, "default", 8), make_scheduler(own, recipe.scheduler, recipe.num_inference_steps)
+    assert (type(now), dict(now.config)) == (type(before), dict(before.config))
+    assert now.timesteps.tolist() == before.timesteps.tolist()
+    assert Recipe(prompt="lady", variant="demo").scheduler == "unipc"
