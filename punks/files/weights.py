@@ -172,6 +172,8 @@ def fault(path: Path) -> str | None:
                 return "a git-lfs pointer; run `git lfs pull` in its repository"
             if head.startswith(b"<"):
                 return "an HTML page, perhaps a login (on Hugging Face use the /resolve/ address, not /blob/)"
+            if head.startswith((b"\x89png", b"\xff\xd8\xff", b"riff", b"gif8")):
+                return "a picture, not a LoRA; name a .safetensors file"
             if head.startswith((b"pk\x03\x04", b"\x80")):
                 return "a pickled checkpoint, which can run code when it is loaded; use a .safetensors file"
         return f"not a whole safetensors file ({error})"

@@ -76,8 +76,9 @@ def test_a_file_of_another_epoch_under_this_name_is_warned_of(perfect: Path):
         (lambda raw: raw.replace(b'"data_offsets":[0,', b'"data_offsets":[2,', 1), "invalid offset for tensor"),
         (lambda _: b"PK\x03\x04" + bytes(200), "a pickled checkpoint, which can run code"),
         (lambda _: b"\x80\x02ctorch\n", "a pickled checkpoint, which can run code"),
+        (lambda _: b"\x89PNG\r\n\x1a\n" + bytes(50), "a picture, not a LoRA; name a .safetensors file"),
     ],
-    ids=["zero bytes", "truncated", "header cut", "offsets tampered with", "zip pickle", "pickle"],
+    ids=["zero bytes", "truncated", "header cut", "offsets tampered with", "zip pickle", "pickle", "png"],
 )
 def test_a_damaged_file_is_refused_with_a_true_sentence(
     spoil: Any, said: str, perfect: Path, capsys: pytest.CaptureFixture[str]
