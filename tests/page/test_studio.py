@@ -477,7 +477,7 @@ def test_fast_paints_in_few_steps(page: Page, served: Served) -> None:
     page.get_by_text("Model and settings").click()
     page.locator("#variant").select_option("demo")
     steps = page.locator("#num_inference_steps")
-    expect(steps).to_have_attribute("placeholder", "8")
+    expect(steps).to_have_attribute("placeholder", "4")
     page.get_by_label("Speed").select_option(label="Fast: distilled, 2 steps")
     expect(steps).to_have_attribute("placeholder", "2")
     page.locator("#paint").click()
