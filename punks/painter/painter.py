@@ -27,7 +27,6 @@ from punks.painter.samplers import make_scheduler
 from punks.painter.steering import Steering
 from punks.recipe import PER_PICTURE, Recipe
 from punks.variants import Variant
-from punks.vocabulary import Color
 
 OnStep = Callable[[int, int], None]
 OnPreview = Callable[[NDArray[np.uint8]], None]
@@ -60,7 +59,6 @@ class Painter:
         self._graphs = None if engine is None else install(self.model, self.device, engine)
         decode = pixels_of(self.model.vae)
         self._decode = decode if self._graphs is None else self._graphs.replayed(decode)
-        self._colors: dict[Color, Tensor] = {}  # in latents, which no LoRA changes
         # on a CPU a batch is no faster, and a picture painted alone is the same to the bit
         self.batch_size = 8 if self.device.type == "cuda" else 1
 
@@ -120,7 +118,7 @@ class Painter:
             latents = scheduler.add_noise(clean, noise.to(self.device), timesteps[:1])
         steering = None
         if any(one.steer_rgb for one in recipes):
-            steering = Steering(self.model.vae, scheduler, recipes, self._colors)
+            steering = Steering(self.model.vae, scheduler, recipes)
         own = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
         added = self._added_conditions(embeddings)
         unet.guided = recipe.guided  # which its forward cannot see

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from punks.painter.device import sent
 from punks.recipe import Recipe
 from punks.vocabulary import Color
 
@@ -24,10 +23,10 @@ LAST = 0.3  # of the noise left: from here on the model finishes the picture alo
 
 
 class Steering:
-    """Pulls each picture of a batch towards its recipe's `steer_rgb`; `known` keeps the latents of the VAE's colors."""
+    """Pulls each picture of a batch towards its recipe's `steer_rgb`."""
 
-    def __init__(self, vae: Any, scheduler: Any, recipes: Sequence[Recipe], known: dict[Color, Tensor]) -> None:
-        self._targets, self._strengths = _targets(vae, recipes, known)
+    def __init__(self, vae: Any, scheduler: Any, recipes: Sequence[Recipe]) -> None:
+        self._targets, self._strengths = _targets(vae, recipes)
         self._levels: list[float] = scheduler.alphas_cumprod.tolist()
         self._velocity = scheduler.config.prediction_type == "v_prediction"
         self._first: Tensor | None = None
@@ -72,14 +71,13 @@ def _reached(like: Tensor) -> Tensor:
     return reached
 
 
-def _targets(vae: Any, recipes: Sequence[Recipe], known: dict[Color, Tensor]) -> tuple[Tensor, Tensor]:
+def _targets(vae: Any, recipes: Sequence[Recipe]) -> tuple[Tensor, Tensor]:
     """Latents of the colors (N, C, 1, 1), and how strongly each picture is steered (N, 1, 1, 1), 0 without one."""
     colors = [recipe.steer_rgb or (0, 0, 0) for recipe in recipes]
+    found: dict[Color, Tensor] = {}
     for color in dict.fromkeys(colors):
-        if color not in known:
-            flat = sent(torch.tensor(color, dtype=vae.dtype), vae.device).div(127.5).sub(1).view(1, 3, 1, 1)
-            latents = vae.encode(flat.expand(1, 3, vae.config.sample_size, vae.config.sample_size)).latent_dist.mean
-            known[color] = latents.mean((2, 3), keepdim=True) * vae.config.scaling_factor
+        flat = torch.tensor(color, device=vae.device, dtype=vae.dtype).div(127.5).sub(1).view(1, 3, 1, 1)
+        latents = vae.encode(flat.expand(1, 3, vae.config.sample_size, vae.config.sample_size)).latent_dist.mean
+        found[color] = latents.mean((2, 3), keepdim=True) * vae.config.scaling_factor
     strengths = [0.0 if recipe.steer_rgb is None else recipe.steer for recipe in recipes]
-    rows = sent(torch.tensor(strengths, dtype=vae.dtype), vae.device).view(-1, 1, 1, 1)
-    return torch.cat([known[color] for color in colors]), rows
+    return torch.cat([found[color] for color in colors]), found[colors[0]].new_tensor(strengths).view(-1, 1, 1, 1)
