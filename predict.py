@@ -98,7 +98,7 @@ class Predictor(BasePredictor):
                 "lcm",
                 "tcd",
             ],
-            description="Sampler; default is the variant's own.",
+            description="Sampler; default means the variant's own.",
         ),
         template: bool = Input(default=True, description="Add the trigger words of the LoRA to the prompt."),
         steer: float = Input(

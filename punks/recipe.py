@@ -89,7 +89,7 @@ class Recipe:
     vary_seed: int | None = setting("Seed to blend towards; by default seed + 1.", None, ge=0, le=MAX_SEED)
     num_inference_steps: int = setting("Number of denoising steps.", None, ge=1, le=100)
     guidance_scale: float = setting("How closely to follow the prompt; 1 turns guidance off.", None, ge=1, le=20)
-    scheduler: str = setting("Sampler; default is the variant's own.", "default", choices=SCHEDULERS)
+    scheduler: str = setting("Sampler; default means the variant's own.", "default", choices=SCHEDULERS)
     template: bool = setting("Add the trigger words of the LoRA to the prompt.", True)
     steer: float = setting("How strongly to pull the background towards steer_color while painting.", 0.0, ge=0, le=1)
     steer_color: str | None = setting(

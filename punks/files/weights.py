@@ -166,7 +166,7 @@ def fault(path: Path) -> str | None:
             raw = file.read(256)
         head = raw.lstrip().lower()
         if not raw:
-            return "empty"
+            return "empty; fetch it again"
         if raw[8:9] != b"{":  # after the length of the header comes its JSON
             if head.startswith(b"version https://git-lfs"):
                 return "a git-lfs pointer; run `git lfs pull` in its repository"
@@ -176,7 +176,7 @@ def fault(path: Path) -> str | None:
                 return "a picture, not a LoRA; name a .safetensors file"
             if head.startswith((b"pk\x03\x04", b"\x80")):
                 return "a pickled checkpoint, which can run code when it is loaded; use a .safetensors file"
-        return f"not a whole safetensors file ({error})"
+        return f"not a whole safetensors file ({error}); fetch it again"
 
 
 def whole_size(file: BinaryIO) -> int | None:

@@ -154,8 +154,7 @@ def read_header(path: Path) -> LoraFile:
         beside = path.name == "adapter_model.safetensors" and config.is_file()
         text = config.read_text(encoding="utf-8") if beside else "{}"
     except SafetensorError as error:
-        wrong = str(fault(path))
-        raise LoraError(f"{path} is {wrong}{'' if ';' in wrong else '; fetch it again'}") from error
+        raise LoraError(f"{path} is {fault(path)}") from error
     except OSError as error:
         raise LoraError(f"{path} cannot be read: {error.strerror or error}") from error
     metadata: dict[str, str] = header.pop("__metadata__", None) or {}

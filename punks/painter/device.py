@@ -30,7 +30,7 @@ def choose_device() -> torch.device:
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A host's tensor on a device. For the copy to a GPU the host does not wait, nor for what was launched before."""
+    """A tensor of the host, on a device. The host does not wait for the copy to a GPU."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
@@ -54,7 +54,7 @@ class Clock:
         self.start()
 
     def start(self) -> None:
-        """What passed on the host since the last stage is none."""
+        """Leaves out the host's time since the last stage."""
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
@@ -74,7 +74,7 @@ class Clock:
         self._laps.clear()
 
     def add(self, name: str, until: torch.cuda.Event | None = None) -> None:
-        """What was not counted yet was this stage, and the host has waited for it; on a GPU all before `until`."""
+        """Counts what is not counted yet, which the host has waited for; on a GPU up to `until`."""
         if until is not None:
             self._laps.append((name, until))
         self.settle()

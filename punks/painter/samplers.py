@@ -49,7 +49,7 @@ def make_scheduler(own: Any, name: str, steps: int) -> Any:
 
 
 def step_noise(shape: torch.Size, generator: Any, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """What `randn_tensor` of diffusers gives; for noise that is drawn on the CPU the host does not wait."""
+    """As `randn_tensor` of diffusers, but the host does not wait until noise drawn on the CPU is copied."""
     first = generator[0] if isinstance(generator, list) else generator
     if first is None or first.device.type != "cpu":
         return randn_tensor(shape, generator, device, dtype)

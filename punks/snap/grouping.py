@@ -106,7 +106,7 @@ def _kernel(side: int, spread: float) -> Floats:
 
 
 def alike(means: Floats, same: float = SAME) -> Ints:
-    """Cells closer than `same` to a busy cell join it: groups too many rather than too few. (N, 3) -> (N,)."""
+    """Cells within `same` of a busy cell join it; rather too many groups than too few. (N, 3) -> (N,)."""
     points = even(lab(means))
     half, ones = -0.5 * (points**2).sum(1)[:, None], np.ones((len(points), 1), np.float32)
     near = np.hstack([points, half, ones]) @ np.hstack([points, ones, half]).T >= -0.5 * same * same

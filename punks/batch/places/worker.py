@@ -99,7 +99,7 @@ class Worker:
                 self._paint([job])
 
     def settle(self) -> bool:
-        """Waits for what was begun first, if there is anything; whether there was. Raises what went wrong with it."""
+        """Waits for the oldest work in hand and raises its error; False if there is none."""
         begun = self._batches or self._waiting
         if begun:
             begun.popleft().result()
